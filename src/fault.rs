@@ -1,0 +1,109 @@
+//! What can go wrong outside (`Fault`) and why a part waits inside (`Hold`). Both say what to do next.
+
+use std::time::Duration;
+
+/// What was seen, or why it could not be seen.
+pub type Seen<T> = Result<T, Fault>;
+
+/// An answer from outside that is not the wished one. The variant says when to try again, the text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Our credential is refused: nothing changes until it does.
+    #[error("{0}")]
+    Denied(String),
+    /// The request is refused as such: nothing changes until the spec does.
+    #[error("{0}")]
+    Rejected(String),
+    /// Too many requests: again after the stated time.
+    #[error("{message}")]
+    Throttled {
+        /// Who throttles, and what was asked.
+        message: String,
+        /// How long the other side asks us to wait.
+        after: Duration,
+    },
+    /// Nobody answered, or the answer was no answer: back off and try again.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The request was sent and its outcome is unknown: look again before repeating it.
+    #[error("{0}")]
+    Lost(String),
+}
+
+impl Fault {
+    /// The reason of the condition that this fault becomes.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Fault::Denied(_) => "CredentialDenied",
+            Fault::Rejected(_) => "Rejected",
+            Fault::Throttled { .. } => "Throttled",
+            Fault::Unreachable(_) => "Unreachable",
+            Fault::Lost(_) => "OutcomeUnknown",
+        }
+    }
+
+    /// How long to wait before looking again.
+    pub fn again(&self) -> Duration {
+        match self {
+            Fault::Denied(_) | Fault::Rejected(_) => Duration::from_secs(300),
+            Fault::Throttled { after, .. } => *after,
+            Fault::Unreachable(_) => Duration::from_secs(15),
+            Fault::Lost(_) => Duration::from_secs(2),
+        }
+    }
+}
+
+/// Why a part waits, in words for its condition, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// A stable CamelCase word for the condition's reason.
+    pub reason: &'static str,
+    /// What is missing, of what, and what happens or is to be done next.
+    pub message: String,
+    /// What ends the wait.
+    pub until: Until,
+}
+
+/// What ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Something that we watch changes.
+    Event,
+    /// Time passes.
+    After(Duration),
+    /// A person changes the spec, a Secret or an account: the object is stalled.
+    Person,
+}
+
+impl Hold {
+    /// A wait that ends by something that is watched.
+    pub fn event(reason: &'static str, message: impl Into<String>) -> Self {
+        Hold { reason, message: message.into(), until: Until::Event }
+    }
+
+    /// A wait for a length of time.
+    pub fn after(reason: &'static str, wait: Duration, message: impl Into<String>) -> Self {
+        Hold { reason, message: message.into(), until: Until::After(wait) }
+    }
+
+    /// A wait for a person's decision or correction.
+    pub fn person(reason: &'static str, message: impl Into<String>) -> Self {
+        Hold { reason, message: message.into(), until: Until::Person }
+    }
+}
+
+impl From<Fault> for Hold {
+    fn from(fault: Fault) -> Self {
+        let until = match &fault {
+            Fault::Denied(_) | Fault::Rejected(_) => Until::Person,
+            other => Until::After(other.again()),
+        };
+        Hold { reason: fault.reason(), message: fault.to_string(), until }
+    }
+}
+
+impl From<&Fault> for Hold {
+    fn from(fault: &Fault) -> Self {
+        fault.clone().into()
+    }
+}

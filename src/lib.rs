@@ -1,0 +1,9 @@
+//! golive takes a small SaaS to production from one manifest, keeps it there and proves it.
+//!
+//! The modules in reading order. `observe` is the only reader and the only clock, `plan` is pure,
+//! `apply` is the only writer and makes no choices, `report` is pure.
+
+pub mod api;
+pub mod fault;
+pub mod rows;
+pub mod vendors;
