@@ -4,6 +4,8 @@
 //! `apply` is the only writer and makes no choices, `report` is pure.
 
 pub mod api;
+pub mod certificate;
+pub mod dns;
 pub mod fault;
 pub mod rows;
 pub mod vendors;
