@@ -4,6 +4,8 @@
 //! `apply` is the only writer and makes no choices, `report` is pure.
 
 pub mod api;
+pub mod evidence;
 pub mod fault;
+pub mod jobs;
 pub mod rows;
 pub mod vendors;
