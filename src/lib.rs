@@ -6,4 +6,16 @@
 pub mod api;
 pub mod fault;
 pub mod rows;
+pub mod kinds;
+pub mod objects;
+pub mod certificate;
+pub mod evidence;
+pub mod vault;
+pub mod world;
+pub mod plan;
+pub mod config;
+pub mod dns;
 pub mod vendors;
+pub mod lease;
+pub mod serve;
+pub mod jobs;

@@ -271,6 +271,12 @@ impl Row for Monitor {
     }
 }
 
+impl fmt::Display for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} every {} s", self.url, self.every_seconds)
+    }
+}
+
 /// A Sentry project with the client key that is ours in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::ledger::{Attempt, remember};
 use crate::rows::Id;
 
 /// The annotation that holds the ledger.
@@ -62,7 +63,7 @@ pub struct Ledger {
     pub accounts: BTreeSet<Remembered>,
     /// ACME orders of the last weeks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub orders: Vec<Order>,
+    pub orders: Vec<Attempt>,
     /// The release under way or last done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
@@ -118,20 +119,6 @@ pub struct Issued {
     pub at: Timestamp,
 }
 
-/// An ACME order, for the CA's limits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
-    /// When it was placed.
-    pub at: Timestamp,
-    /// Its names, sorted.
-    pub names: Vec<String>,
-    /// Whether a certificate came of it; `None` while that is open.
-    pub issued: Option<bool>,
-    /// Whether it replaced a certificate inside its renewal window: such orders are exempt from the limits.
-    #[serde(default)]
-    pub renewal: bool,
-}
-
 /// How far a release has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -173,7 +160,7 @@ pub enum Note {
     /// No row of ours stands there any more.
     Forget(Remembered),
     /// An order was placed, or its outcome is known (same time and names).
-    Order(Order),
+    Order(Attempt),
     /// A stage of a revision is done.
     Stage(String, String, Timestamp),
     /// A revision passed everything.
@@ -186,8 +173,6 @@ pub enum Note {
     Taken(String),
 }
 
-/// Orders older than this do not count for any limit.
-const ORDERS_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 8);
 /// Names of Jobs that are remembered: more than the histories of all CronJobs together.
 const TAKEN_KEPT: usize = 40;
 
@@ -209,10 +194,9 @@ impl Ledger {
         }
     }
 
-    fn order(&mut self, order: Order) {
-        self.orders.retain(|o| (o.at, &o.names) != (order.at, &order.names) && o.at + ORDERS_KEPT > order.at);
-        self.orders.push(order);
-        self.orders.sort_by_key(|o| o.at);
+    fn order(&mut self, order: Attempt) {
+        self.orders.retain(|known| (known.at, &known.names) != (order.at, &order.names));
+        self.orders = remember(std::mem::take(&mut self.orders), order);
     }
 
     fn stage(&mut self, revision: String, stage: String, at: Timestamp) {
@@ -240,6 +224,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certificate::ledger::Outcome;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -259,10 +244,10 @@ mod tests {
     #[test]
     fn an_order_is_noted_once_and_its_outcome_replaces_it() {
         let mut ledger = Ledger::default();
-        let order = |issued| Order { at: at(0), names: vec!["a".into()], issued, renewal: false };
-        ledger.enter(Note::Order(order(None)));
-        ledger.enter(Note::Order(order(Some(true))));
-        assert_eq!(ledger.orders, vec![order(Some(true))]);
+        let order = |outcome| Attempt { at: at(0), names: BTreeSet::from(["a".into()]), outcome, replaces: false };
+        ledger.enter(Note::Order(order(Outcome::Open)));
+        ledger.enter(Note::Order(order(Outcome::Issued)));
+        assert_eq!(ledger.orders, vec![order(Outcome::Issued)]);
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Ask<'_> {
         let account = json!({"automountServiceAccountToken": false});
         steps.declare(Manifest::new(Kind::ServiceAccount, self.name(), account));
         steps.declare(Manifest::new(Kind::NetworkPolicy, self.name(), self.network_policy()));
-        for workload in self.workloads().iter().filter(|w| w.port(self).is_some()) {
+        for workload in self.workloads().iter().filter(|w| w.port(&self).is_some()) {
             steps.declare(Manifest::new(Kind::Service, workload.name.clone(), self.service(workload)));
         }
     }
@@ -229,7 +229,7 @@ impl Ask<'_> {
     }
 
     /// Whether a workload runs what was declared.
-    fn is_rolled_out(self, workload: &Workload<'_>) -> Result<(), Hold> {
+    pub fn is_rolled_out(self, workload: &Workload<'_>) -> Result<(), Hold> {
         let name = &workload.name;
         if let Some(trouble) = self.world.troubles.get(&workload.component) {
             return Err(Hold::event("PodsFailing", format!("pods of {name} do not start: {trouble}")));
@@ -245,6 +245,16 @@ impl Ask<'_> {
             Some(wanted) => Err(Hold::event("RollingOut", format!("{available} of {wanted} pods of {name} are available"))),
             None => Err(Hold::event("RollingOut", format!("{name} is being created"))),
         }
+    }
+
+    /// Whether every pod that runs has the environment of now.
+    pub fn is_environment_rolled(self) -> bool {
+        let wanted = self.environment_hash();
+        let pointer = "/spec/template/metadata/annotations/golive.dev~1environment";
+        self.workloads().iter().all(|workload| {
+            let declared = self.world.field(Kind::Deployment, &workload.name, pointer).and_then(Value::as_str);
+            declared == Some(&wanted) && self.is_rolled_out(workload).is_ok()
+        })
     }
 
     /// What AppReady shows: which image runs, how often.

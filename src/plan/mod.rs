@@ -286,9 +286,6 @@ impl Ask<'_> {
     }
 }
 
-#[cfg(test)]
-pub mod testing;
-
 /// `kind/name`, for messages.
 impl std::fmt::Display for Manifest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,7 +1,7 @@
 //! The release: the image and what belongs to it, brought into production by stages, each done once per revision:
 //! test, backup, migrate, roll out, smoke. A stage that fails stops the release there; what ran before keeps running.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::names::hash_of;
 use super::pod::{Container, Runs};

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -51,7 +51,8 @@ impl Ask<'_> {
             return vec![Note::Generated(generate.env.clone(), self.world.now)];
         }
         let due = |days: i32| made.is_some_and(|at| at + SignedDuration::from_hours(24 * i64::from(days)) <= self.world.now);
-        if old.is_some() && !generate.rotate_after_days.is_some_and(due) && !self.is_rotation_asked(&generate.env) {
+        let asked = made.is_some_and(|at| self.is_rotation_asked_since(&generate.env, at));
+        if old.is_some() && !generate.rotate_after_days.is_some_and(due) && !asked {
             return Vec::new();
         }
         let value = derived(&self.world.entropy, &generate.env, usize::try_from(generate.bytes).unwrap_or(32));
@@ -60,6 +61,14 @@ impl Ask<'_> {
             notes.push(Note::Value(env.clone(), old.clone()));
         }
         notes
+    }
+
+    /// Whether an open request asks for a value to be rotated that was made before the request.
+    pub fn is_rotation_asked_since(self, env: &str, made: Timestamp) -> bool {
+        self.world.operations.iter().any(|operation| {
+            let asked = operation.metadata.creation_timestamp.as_ref().is_some_and(|t| t.0 > made);
+            asked && operation.spec.rotate.as_ref().is_some_and(|rotate| rotate.env.iter().any(|name| name == env))
+        })
     }
 
     /// Values in the vault that no field of the spec names any more.

@@ -1,7 +1,7 @@
 //! The certificate: ordered when it is missing, does not cover every host, or the CA wants it renewed; each step rests on
 //! what the step before stored. The old certificate serves until the new one is verified.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,12 +10,13 @@ use serde_json::json;
 use super::claims::Vendor;
 use super::pod::Runs;
 use super::{AcmeStep, Action, Ask, Manifest, Steps, Verdict};
-use crate::certificate::{Certificate, ledger, renew_at};
+use crate::certificate::ledger::{Attempt, Outcome, may_order};
+use crate::certificate::{Certificate, renew_at};
 use crate::evidence::SolveTask;
 use crate::fault::Hold;
 use crate::kinds::Kind;
-use crate::vault::{Note, Order};
-use crate::vendors::acme::{Challenge, ChallengeKind, Progress, Status};
+use crate::vault::Note;
+use crate::vendors::acme::{self, Challenge, ChallengeState, Progress, Status};
 use crate::world::Pending;
 
 /// How often an order that is under way is looked at.
@@ -101,7 +102,7 @@ impl Ask<'_> {
                 (Some(url), Some(Ok(progress))) => return self.advance(p, url, progress, steps),
                 (Some(_), Some(Err(fault))) => return Err(fault.into()),
                 _ => {
-                    steps.note(Note::Order(self.entry(p, None)));
+                    steps.note(Note::Order(self.entry(p, Outcome::Open)));
                     AcmeStep::Order { account: account.to_owned(), names: names.to_vec(), replaces: self.is_renewal() }
                 }
             },
@@ -111,8 +112,13 @@ impl Ask<'_> {
     }
 
     /// The order's line in the ledger.
-    pub fn entry(self, pending: &Pending, issued: Option<bool>) -> Order {
-        Order { at: pending.at, names: pending.names.clone(), issued, renewal: self.is_renewal() && self.world.window.is_some() }
+    pub fn entry(self, pending: &Pending, outcome: Outcome) -> Attempt {
+        Attempt { at: pending.at, names: pending.names.iter().cloned().collect(), outcome, replaces: self.is_exempt() }
+    }
+
+    /// Renewals that name the certificate which they replace do not count against the CA's limits.
+    fn is_exempt(self) -> bool {
+        self.is_renewal() && self.world.window.is_some()
     }
 
     fn is_renewal(self) -> bool {
@@ -121,8 +127,12 @@ impl Ask<'_> {
 
     fn within_limits(self, names: &[String]) -> Result<(), Hold> {
         let orders = &self.world.vault()?.ledger.orders;
-        let exempt = self.is_renewal() && self.world.window.is_some();
-        ledger::allowed(orders, names, self.world.now, exempt)
+        let names: BTreeSet<String> = names.iter().cloned().collect();
+        may_order(orders, &names, self.is_exempt(), self.world.now).map_err(|wait| {
+            let seconds = self.world.now.duration_until(wait.until).as_secs().max(1).unsigned_abs();
+            let message = format!("{}; the next order is placed after {}", wait.message, wait.until);
+            Hold::after(wait.reason, Duration::from_secs(seconds), message)
+        })
     }
 
     fn advance(self, pending: &Pending, url: &str, progress: &Progress, steps: &mut Steps) -> Result<(), Hold> {
@@ -133,7 +143,7 @@ impl Ask<'_> {
             Status::Processing => {}
             Status::Valid => steps.act(Action::Acme(AcmeStep::Take { account, url, names })),
             Status::Invalid => {
-                steps.note(Note::Order(self.entry(pending, Some(false))));
+                steps.note(Note::Order(self.entry(pending, Outcome::Failed)));
                 steps.act(Action::Acme(AcmeStep::Abandon { names }));
                 steps.wait(Hold::after("OrderFailed", LOOK, format!("the CA refused the order: {}", told(progress))));
             }
@@ -143,14 +153,14 @@ impl Ask<'_> {
 
     /// Proofs must be out before the CA is asked to look: a failed check counts against the account's limits.
     fn challenge(self, pending: &Pending, url: &str, progress: &Progress, steps: &mut Steps) -> Result<(), Hold> {
-        let open: Vec<&Challenge> = self.chosen(progress).filter(|c| c.status == Status::Pending).collect();
-        if open.iter().any(|c| c.kind == ChallengeKind::Http01) {
+        let open: Vec<&Challenge> = self.chosen(progress).filter(|c| c.status == ChallengeState::Pending).collect();
+        if open.iter().any(|c| c.kind == acme::Kind::Http01) {
             self.solver(&open, steps);
         }
         for challenge in &open {
             self.is_out(challenge)?;
         }
-        let names = open.iter().map(|c| (c.name.clone(), c.kind == ChallengeKind::Dns01)).collect::<BTreeMap<_, _>>();
+        let names = open.iter().map(|c| (c.name.clone(), c.kind == acme::Kind::Dns01)).collect::<BTreeMap<_, _>>();
         if !names.is_empty() {
             let account = pending.account.clone();
             steps.act(Action::Acme(AcmeStep::Ready { account, url: url.to_owned(), names }));
@@ -163,14 +173,14 @@ impl Ask<'_> {
         let world = self.world;
         progress.challenges.iter().filter(move |challenge| {
             let held = matches!(world.zones.get(&challenge.name), Some(Ok(Some(_))));
-            let kind = if held { ChallengeKind::Dns01 } else { ChallengeKind::Http01 };
+            let kind = if held { acme::Kind::Dns01 } else { acme::Kind::Http01 };
             challenge.kind == kind
         })
     }
 
     fn is_out(self, challenge: &Challenge) -> Result<(), Hold> {
         let pending = |text: String| Hold::after("ProofPending", LOOK, text);
-        if challenge.kind == ChallengeKind::Http01 {
+        if challenge.kind == acme::Kind::Http01 {
             let ready = self.world.field(Kind::Job, &self.named("solver"), "/status/ready").and_then(|n| n.as_i64());
             return match ready {
                 Some(1..) => Ok(()),
@@ -190,14 +200,14 @@ impl Ask<'_> {
         if progress.status != Status::Pending {
             return Vec::new();
         }
-        let over_dns = self.chosen(progress).filter(|c| c.kind == ChallengeKind::Dns01);
+        let over_dns = self.chosen(progress).filter(|c| c.kind == acme::Kind::Dns01);
         over_dns.map(|c| (c.name.clone(), c.proof.clone())).collect()
     }
 
     /// A Job that answers the CA over HTTP, and the way to it.
     fn solver(self, open: &[&Challenge], steps: &mut Steps) {
         let name = self.named("solver");
-        let over_http = || open.iter().filter(|c| c.kind == ChallengeKind::Http01);
+        let over_http = || open.iter().filter(|c| c.kind == acme::Kind::Http01);
         let answers = over_http().map(|c| (c.token.clone(), c.proof.clone())).collect();
         let task = SolveTask { answers, port: SOLVER_PORT, deadline_seconds: 1800 };
         let mut container = self.worker("solve", &task);
