@@ -1,1 +1,37 @@
-fn main() {}
+//! The command line: the only place for the environment and the exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use golive::jobs::{self, Order};
+use tracing_subscriber::EnvFilter;
+
+/// Takes a small SaaS to production from one manifest, keeps it there and proves it.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Backs a database up to each target and proves it by reading it back (inside a pod).
+    Backup(Order),
+    /// Asks the public URL what a customer would ask (inside a pod).
+    Smoke(Order),
+}
+
+fn main() -> ExitCode {
+    log();
+    match Cli::parse().command {
+        Command::Backup(order) => jobs::backup(&order),
+        Command::Smoke(order) => jobs::smoke(&order),
+    }
+}
+
+/// Structured logs on standard error; `RUST_LOG` sets the level.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
