@@ -3,13 +3,16 @@
 use crate::credentials::{CLOUDFLARE_ACCOUNT, Credentials};
 use crate::error::Result;
 use crate::outside::BUCKETS;
-use crate::place::{DEFAULT, World, write};
+use crate::place::{DEFAULT, World, existing_cluster, write};
 use crate::reach::Reach;
 use std::collections::BTreeMap;
 
 impl World {
-    /// The variables, by name. They hold credentials.
+    /// The variables, by name. They hold credentials. A world that is not up has none.
     pub fn env(&self) -> Result<BTreeMap<&'static str, String>> {
+        if existing_cluster().is_none() {
+            self.net()?;
+        }
         let (vendors, places) = (secrets(self.credentials()?), places(&self.reach()));
         Ok(vendors.into_iter().chain(places).chain(apis(&self.reach().api)).chain(self.files()).collect())
     }
