@@ -37,15 +37,18 @@ pub fn up(name: &str) -> Result<World> {
 /// Takes the world down and removes every trace of it.
 pub fn down(name: &str) -> Result<()> {
     let world = World::named(name)?;
-    if existing_cluster().is_some() {
-        world.stop_all();
-        return world.forget(&[]);
+    let existing = existing_cluster().is_some();
+    if !existing {
+        check_machine()?;
     }
-    check_machine()?;
     let _lock = lock(&world)?;
     check_owner(&world)?;
     step(&format!("world `{name}` is down"), || {
-        world.sweep()?;
+        if existing {
+            world.stop_all()
+        } else {
+            world.sweep()?
+        }
         world.forget(&[])?;
         fs::remove_file(lock_file(&world)).or_else(gone).doing("removing the lock")
     })
