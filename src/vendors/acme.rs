@@ -182,18 +182,18 @@ impl Issuer {
     }
 
     /// Tells the CA that the proofs of a kind are in place. Challenges that it has seen to already are left alone.
-    pub async fn ready(&self, url: &str, kind: Kind) -> Result<(), Fault> {
-        let unoffered = self.step(|| self.tell_ready(url, kind)).await.map_err(|r| r.fault)?;
+    pub async fn ready(&self, url: &str, kind: impl Fn(&str) -> Kind + Sync) -> Result<(), Fault> {
+        let unoffered = self.step(|| self.tell_ready(url, &kind)).await.map_err(|r| r.fault)?;
         match unoffered {
             None => Ok(()),
             Some(name) => {
-                Err(Fault::Rejected(format!("ACME account {}: no {kind:?} is offered for {name}", self.name)))
+                Err(Fault::Rejected(format!("ACME account {}: no {:?} is offered for {name}", self.name, kind(&name))))
             }
         }
     }
 
     /// The first name for which the CA does not offer the kind, if there is one.
-    async fn tell_ready(&self, url: &str, kind: Kind) -> Result<Option<String>, Error> {
+    async fn tell_ready(&self, url: &str, kind: &(impl Fn(&str) -> Kind + Sync)) -> Result<Option<String>, Error> {
         let mut order = self.account.order(url.into()).await?;
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
@@ -202,7 +202,7 @@ impl Issuer {
                 continue;
             }
             let name = authorization.identifier().to_string();
-            let Some(mut challenge) = authorization.challenge(kind.wire()) else {
+            let Some(mut challenge) = authorization.challenge(kind(&name).wire()) else {
                 return Ok(Some(name));
             };
             if challenge.status == instant_acme::ChallengeStatus::Pending {
