@@ -67,7 +67,14 @@ impl Clients {
         let mut pause = Duration::from_millis(250);
         for attempts in 1.. {
             let facts = self.attempt(check, attempts, budget).await;
-            tracing::info!(check = check.name, ok = facts.ok, status = facts.status, attempts, "asked");
+            tracing::info!(
+                check = check.name,
+                ok = facts.ok,
+                status = facts.status,
+                attempts,
+                message = facts.message,
+                "asked"
+            );
             if facts.ok || !repeatable(check, &facts) || deadline.pause(pause).await.is_err() {
                 return facts;
             }

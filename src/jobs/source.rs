@@ -86,7 +86,7 @@ async fn copy_sqlite(file: &Path, dir: &Path, budget: &Budget) -> Result<Manifes
 }
 
 /// The manifest of a SQLite file that nobody else uses.
-pub async fn describe(file: &Path, time: Timestamp, budget: &Budget) -> Result<Manifest, Failure> {
+async fn describe(file: &Path, time: Timestamp, budget: &Budget) -> Result<Manifest, Failure> {
     let census = sqlite::census(file, budget).await?;
     let (bytes, sha256) = digest(file, budget).await?;
     Ok(Manifest { engine: Engine::Sqlite, time, bytes, sha256, schema: census.schema, rows: census.rows })
@@ -99,7 +99,7 @@ fn blame(mut failure: Failure, copy: &Path, file: &Path) -> Failure {
 }
 
 /// Writes the manifest beside the copy.
-pub fn write_manifest(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
+fn write_manifest(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
     let path = dir.join(MANIFEST);
     let text = serde_json::to_string_pretty(manifest).unwrap_or_default();
     std::fs::write(&path, text).map_err(|error| unwritable(&path, &error))
@@ -117,16 +117,22 @@ pub async fn prove(dir: &Path, budget: &Budget) -> Result<Manifest, Failure> {
 }
 
 async fn prove_sqlite(file: &Path, manifest: &Manifest, budget: &Budget) -> Result<(), Failure> {
-    let (bytes, sha256) = digest(file, budget).await?;
-    if (bytes, &sha256) != (manifest.bytes, &manifest.sha256) {
-        return Err(differs(&format!("{bytes} bytes came back where {} went in, or others", manifest.bytes)));
-    }
+    same_bytes(file, manifest, budget).await?;
     sqlite::check(file, budget).await?;
     let census = sqlite::census(file, budget).await?;
     if census.rows != manifest.rows {
         return Err(differs("the restored tables have other numbers of rows"));
     }
     if census.schema != manifest.schema { Err(differs("the restored schema is another")) } else { Ok(()) }
+}
+
+/// Compares a file with the manifest byte by byte.
+pub async fn same_bytes(file: &Path, manifest: &Manifest, budget: &Budget) -> Result<(), Failure> {
+    let (bytes, sha256) = digest(file, budget).await?;
+    if (bytes, &sha256) == (manifest.bytes, &manifest.sha256) {
+        return Ok(());
+    }
+    Err(differs(&format!("{bytes} bytes came back where {} went in, or others", manifest.bytes)))
 }
 
 /// Reads a manifest's text.
