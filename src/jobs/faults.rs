@@ -72,7 +72,7 @@ const READINGS: &[Reading] = &[
     Reading {
         reason: MISSING,
         code: Some(10),
-        texts: &["is there a repository at the following location"],
+        texts: &["config: no such file", "stat: the specified key does not exist", "nosuchkey"],
         advice: "make a backup first, or correct the account's bucket and prefix",
     },
     Reading {

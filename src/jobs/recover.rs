@@ -36,8 +36,8 @@ pub struct Recovered {
 /// Fetches and proves the wanted snapshot.
 pub async fn recover(wanted: &Wanted<'_>, scratch: &Scratch, budget: &Budget) -> Result<Recovered, Failure> {
     let repository = Repository::open(wanted.target, wanted.tags, scratch, budget)?;
-    repository.answer(Absent::Refuse, wanted.limits).await?;
-    let snapshot = choose(wanted, &repository).await?;
+    let all = repository.answer(Absent::Refuse, wanted.limits).await?;
+    let snapshot = choose(wanted, &repository, &all)?;
     let dir = scratch.dir("restored")?;
     repository.restore(&snapshot.id, &dir).await?;
     let manifest = source::prove(&dir, budget).await?;
@@ -45,13 +45,13 @@ pub async fn recover(wanted: &Wanted<'_>, scratch: &Scratch, budget: &Budget) ->
     Ok(Recovered { snapshot, manifest, dir, repository })
 }
 
-async fn choose(wanted: &Wanted<'_>, repository: &Repository) -> Result<Snapshot, Failure> {
+fn choose(wanted: &Wanted<'_>, repository: &Repository, all: &[Snapshot]) -> Result<Snapshot, Failure> {
     match wanted.snapshot {
-        Some(id) if id.len() >= 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => repository.find(id).await,
+        Some(id) if id.len() >= 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => repository.find(all, id),
         Some(id) => {
-            Err(Failure::new("SnapshotMissing", format!("{id:?} is no snapshot id: give 8 or more of its hex digits")))
+            Err(Failure::new("SnapshotMissing", format!("{id:?} is no snapshot id: give 8 or more hex digits")))
         }
-        None => newest(&repository.snapshots().await?, Snapshot::sound).cloned().ok_or_else(|| unproven(wanted)),
+        None => newest(all, Snapshot::sound).cloned().ok_or_else(|| unproven(wanted)),
     }
 }
 

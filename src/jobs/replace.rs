@@ -43,13 +43,24 @@ pub fn salvage(source: &Source, dir: &Path) -> Result<(), Failure> {
 pub async fn replace(source: &Source, restored: &Path, manifest: &Manifest, budget: &Budget) -> Result<(), Failure> {
     let Source::Sqlite { file } = source;
     let staged = beside(file, ".golive-restore");
-    stage(&restored.join(SQLITE), file, &staged).map_err(|error| unreplaced(file, &error))?;
-    source::same_bytes(&staged, manifest, budget).await?;
+    let replaced = match stage(&restored.join(SQLITE), file, &staged) {
+        Ok(()) => swap(&staged, file, manifest, budget).await,
+        Err(error) => Err(unreplaced(file, &error)),
+    };
+    if replaced.is_err() {
+        // Not there if it was already renamed; the failure that counts is the first one.
+        let _first_failure_counts = fs::remove_file(&staged);
+    }
+    replaced
+}
+
+async fn swap(staged: &Path, file: &Path, manifest: &Manifest, budget: &Budget) -> Result<(), Failure> {
+    source::same_bytes(staged, manifest, budget).await?;
     if file.exists() && !settle(file, budget).await? {
         forsake(file).map_err(|error| unreplaced(file, &error))?;
     }
     budget.check()?;
-    exchange(&staged, file).map_err(|error| unreplaced(file, &error))
+    exchange(staged, file).map_err(|error| unreplaced(file, &error))
 }
 
 /// Folds the log into the file. False if the file is too damaged for that.
