@@ -26,6 +26,7 @@ const DENIED: &[&str] = &[
     "invalidaccesskeyid",
     "invalid access key",
     "access key id you provided does not exist",
+    "no user exists with the provided access key",
     "signaturedoesnotmatch",
     "request signature we calculated does not match",
 ];

@@ -119,3 +119,42 @@ fn unreplaced(file: &Path, error: &io::Error) -> Failure {
     );
     Failure::new("DatabaseUnwritable", text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// A database whose only row is in the log that its killed user left.
+    fn crashed(dir: &Path) -> PathBuf {
+        let file = dir.join("app.sqlite3");
+        let mut tool = Command::new("sqlite3");
+        tool.args(["-batch"]).arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut user = tool.spawn().unwrap();
+        let script = b"PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (7);\n.print done\n";
+        user.stdin.as_mut().unwrap().write_all(script).unwrap();
+        let mut lines = BufReader::new(user.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "done"));
+        user.kill().unwrap();
+        user.wait().unwrap();
+        file
+    }
+
+    #[tokio::test]
+    async fn the_log_is_in_the_file_before_anything_is_exchanged() {
+        let dir = std::env::temp_dir().join(format!("golive-replace-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let file = crashed(&dir);
+        assert!(fs::metadata(beside(&file, "-wal")).unwrap().len() > 0);
+        let (_stop, stopped) = tokio::sync::watch::channel(false);
+        assert!(settle(&file, &Budget::new(stopped)).await.unwrap());
+        let alone = dir.join("alone.sqlite3");
+        fs::copy(&file, &alone).unwrap();
+        let rows = Command::new("sqlite3").arg(&alone).arg("SELECT x FROM t").output().unwrap().stdout;
+        assert_eq!(rows, b"7\n");
+        assert_eq!(fs::metadata(beside(&file, "-wal")).map(|meta| meta.len()).unwrap_or(0), 0);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
