@@ -101,11 +101,16 @@ pub enum Change<T> {
 
 /// Data of one remote table.
 pub trait Row: Clone + PartialEq + fmt::Debug + Send + Sync {
-    /// What may stand only once in the table.
+    /// Rows of one key are alternatives: one of ours is changed into another rather than deleted and made anew.
     type Key: Ord + fmt::Display;
 
     /// The natural key.
     fn key(&self) -> Self::Key;
+
+    /// Whether this row may not stand beside that one of a stranger.
+    fn bars(&self, _stranger: &Self) -> bool {
+        false
+    }
 }
 
 /// A row to be made: whose it will be, and a key under which a repeated request has one effect
@@ -201,9 +206,22 @@ pub struct Record {
 impl Row for Record {
     type Key = String;
 
-    /// Name, type and content: several records of a name and type may stand side by side.
     fn key(&self) -> String {
-        format!("{} {} {}", self.name, self.kind, self.content)
+        format!("{} {}", self.name, self.kind)
+    }
+
+    /// An alias stands alone at its name; a stranger's address of the same type would share our traffic.
+    fn bars(&self, stranger: &Self) -> bool {
+        let routes = |kind: &RecordType| matches!(kind, RecordType::A | RecordType::Aaaa | RecordType::Cname);
+        let alias = self.kind == RecordType::Cname || stranger.kind == RecordType::Cname;
+        self.name == stranger.name && routes(&self.kind) && routes(&stranger.kind) && (alias || self.kind == stranger.kind)
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxied = if self.proxied { " (proxied)" } else { "" };
+        write!(f, "{} {} {}{proxied}", self.name, self.kind, self.content)
     }
 }
 
@@ -250,6 +268,12 @@ impl Row for Monitor {
 
     fn key(&self) -> String {
         self.url.clone()
+    }
+}
+
+impl fmt::Display for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} every {} s", self.url, self.every_seconds)
     }
 }
 

@@ -1,1 +1,3 @@
 //! The vendors: one file each.
+
+pub mod acme;

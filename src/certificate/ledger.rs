@@ -1,0 +1,107 @@
+//! The ledger of orders: whether a new one would break the CA's limits
+//! (<https://letsencrypt.org/docs/rate-limits/>), before the CA has to say so.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Certificates for one exact set of names in [`DUPLICATE_SPAN`].
+const DUPLICATES: usize = 5;
+const DUPLICATE_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Five failed authorizations of a name in an hour are allowed: one in twelve minutes.
+const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_mins(12);
+const LAST_BACK_OFF: SignedDuration = SignedDuration::from_hours(24);
+/// Enough for every rule above; the oldest are forgotten first.
+const REMEMBERED: usize = 32;
+
+/// One order, as the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it was placed.
+    pub at: Timestamp,
+    /// For which names.
+    pub names: BTreeSet<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Whether it named the certificate that it replaces: such renewals are exempt from the CA's limits.
+    #[serde(default)]
+    pub replaces: bool,
+}
+
+/// What became of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Not decided yet, or not known.
+    Open,
+    /// A certificate was issued.
+    Issued,
+    /// The CA did not issue.
+    Failed,
+}
+
+/// Why a new order has to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// A stable word for the condition's reason.
+    pub reason: &'static str,
+    /// The limit, in words.
+    pub message: String,
+    /// When the order is allowed.
+    pub until: Timestamp,
+}
+
+/// Whether an order for these names may be placed now. The later of two waits is told.
+pub fn may_order(ledger: &[Attempt], names: &BTreeSet<String>, replaces: bool, now: Timestamp) -> Result<(), Wait> {
+    let duplicate = if replaces { None } else { duplicate_wait(ledger, names, now) };
+    let waits = [duplicate, failure_wait(ledger, names)];
+    match waits.into_iter().flatten().filter(|wait| wait.until > now).max_by_key(|wait| wait.until) {
+        Some(wait) => Err(wait),
+        None => Ok(()),
+    }
+}
+
+/// The ledger with one more order, bounded, in order of time.
+pub fn remember(mut ledger: Vec<Attempt>, attempt: Attempt) -> Vec<Attempt> {
+    ledger.push(attempt);
+    ledger.sort_by_key(|a| a.at);
+    ledger.split_off(ledger.len().saturating_sub(REMEMBERED))
+}
+
+/// The CA counts orders that it issued for; an open one may still become one.
+fn duplicate_wait(ledger: &[Attempt], names: &BTreeSet<String>, now: Timestamp) -> Option<Wait> {
+    let mut times: Vec<_> = ledger
+        .iter()
+        .filter(|a| {
+            a.names == *names && a.outcome != Outcome::Failed && !a.replaces && later(a.at, DUPLICATE_SPAN) > now
+        })
+        .map(|a| a.at)
+        .collect();
+    times.sort();
+    let nth = times.len().checked_sub(DUPLICATES)?;
+    let message = format!("{DUPLICATES} certificates for exactly these names were ordered in 7 days, the CA's limit");
+    Some(Wait { reason: "DuplicateLimit", message, until: later(times[nth], DUPLICATE_SPAN) })
+}
+
+/// Failures count per name, so that every order which shares a name counts, until one is issued.
+fn failure_wait(ledger: &[Attempt], names: &BTreeSet<String>) -> Option<Wait> {
+    let mut related: Vec<_> = ledger.iter().filter(|a| !a.names.is_disjoint(names)).collect();
+    related.sort_by_key(|a| std::cmp::Reverse(a.at));
+    let failed: Vec<_> = related
+        .into_iter()
+        .take_while(|a| a.outcome != Outcome::Issued)
+        .filter(|a| a.outcome == Outcome::Failed)
+        .collect();
+    let last = failed.first()?;
+    let message = format!("{} orders for these names failed in a row", failed.len());
+    Some(Wait { reason: "OrderFailed", message, until: later(last.at, back_off(failed.len())) })
+}
+
+/// Twelve minutes, doubling, up to a day.
+fn back_off(failures: usize) -> SignedDuration {
+    (1..failures).fold(FIRST_BACK_OFF, |wait, _| (wait + wait).min(LAST_BACK_OFF))
+}
+
+fn later(at: Timestamp, span: SignedDuration) -> Timestamp {
+    at.checked_add(span).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,314 @@
+//! The application's pods: web process, other processes, cron, and what stands around them.
+
+use serde_json::{Value, json};
+
+use super::pod::{Container, Runs, merge};
+use super::{Ask, Manifest, Part, Steps, Verdict};
+use crate::api::{Autoscale, Process};
+use crate::fault::Hold;
+use crate::kinds::Kind;
+use crate::objects::OWNER;
+
+/// Seconds that a pod gets to finish requests after it was told to stop.
+const GRACE_SECONDS: i64 = 30;
+/// Seconds between the stop signal's announcement and the signal: routers need them to take the pod out.
+const DRAIN_SECONDS: i64 = 5;
+
+/// One long-running workload: the web process or one of `processes`.
+pub struct Workload<'a> {
+    /// The Deployment's name.
+    pub name: String,
+    /// The word in the pods' labels.
+    pub component: String,
+    process: Option<&'a Process>,
+}
+
+/// Plans the pods and what stands around them.
+pub fn plan(ask: Ask<'_>) -> Verdict {
+    let mut steps = Steps::default();
+    ask.surroundings(&mut steps);
+    let cleared = steps.or_wait(ask.cleared_to_roll());
+    for workload in ask.workloads() {
+        if cleared.is_none() {
+            ask.workload_objects(&workload).iter().for_each(|m| steps.keep(m.kind, m.name.clone()));
+            continue;
+        }
+        steps.manifests.extend(ask.workload_objects(&workload));
+        steps.or_wait(ask.is_rolled_out(&workload));
+    }
+    ask.cron_jobs(&mut steps, cleared.is_some());
+    steps.evidence = ask.running();
+    Ok(steps)
+}
+
+impl Ask<'_> {
+    /// All long-running workloads; the web process is first.
+    pub fn workloads(&self) -> Vec<Workload<'_>> {
+        let web = Workload { name: self.name(), component: "web".into(), process: None };
+        let others = self.saas.spec.processes.iter().map(|process| Workload {
+            name: self.named(&process.name),
+            component: process.name.clone(),
+            process: Some(process),
+        });
+        std::iter::once(web).chain(others).collect()
+    }
+
+    /// What exists before any pod does.
+    fn surroundings(self, steps: &mut Steps) {
+        let account = json!({"automountServiceAccountToken": false});
+        steps.declare(Manifest::new(Kind::ServiceAccount, self.name(), account));
+        steps.declare(Manifest::new(Kind::NetworkPolicy, self.name(), self.network_policy()));
+        for workload in self.workloads().iter().filter(|w| w.port(&self).is_some()) {
+            steps.declare(Manifest::new(Kind::Service, workload.name.clone(), self.service(workload)));
+        }
+    }
+
+    fn service(self, workload: &Workload<'_>) -> Value {
+        let ports = json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]);
+        json!({"spec": {"type": "ClusterIP", "selector": self.selector(&workload.component), "ports": ports}})
+    }
+
+    /// Nothing may reach the pods but the gateway and each other; they may reach anything but the cloud's metadata
+    /// service, which hands out the node's identity.
+    fn network_policy(self) -> Value {
+        let own = json!({"podSelector": {"matchLabels": {OWNER: self.name()}}});
+        let gateway = match self.world.config.gateway.as_ref().and_then(|g| g.namespace.as_ref()) {
+            Some(name) => json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}),
+            None => json!({"ipBlock": {"cidr": "0.0.0.0/0"}}),
+        };
+        let ports: Vec<Value> = self.workloads().iter().filter_map(|w| w.port(&self)).map(|p| json!({"port": p, "protocol": "TCP"})).collect();
+        let ingress = match ports.is_empty() {
+            true => json!([{"from": [own]}]),
+            false => json!([{"from": [own]}, {"from": [gateway], "ports": ports}]),
+        };
+        json!({"spec": {
+            "podSelector": {"matchLabels": {OWNER: self.name()}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": ingress,
+            "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}]}],
+        }})
+    }
+
+    /// The Deployment of a workload, its autoscaler and its disruption budget.
+    fn workload_objects(self, workload: &Workload<'_>) -> Vec<Manifest> {
+        let mut objects = vec![Manifest::new(Kind::Deployment, workload.name.clone(), self.deployment(workload))];
+        if let Some(autoscale) = workload.autoscale(&self) {
+            objects.push(Manifest::new(Kind::HorizontalPodAutoscaler, workload.name.clone(), autoscaler(workload, autoscale)));
+        }
+        if workload.least_replicas(&self) > 1 {
+            let budget = json!({"spec": {
+                "maxUnavailable": 1,
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+                "selector": {"matchLabels": self.selector(&workload.component)},
+            }});
+            objects.push(Manifest::new(Kind::PodDisruptionBudget, workload.name.clone(), budget));
+        }
+        objects
+    }
+
+    fn deployment(self, workload: &Workload<'_>) -> Value {
+        let container = self.container(workload);
+        let mut template = self.pod(&container, Runs::Always);
+        template["metadata"]["annotations"] = json!({"golive.dev/environment": self.environment_hash()});
+        let more = json!({
+            "terminationGracePeriodSeconds": GRACE_SECONDS + DRAIN_SECONDS,
+            "topologySpreadConstraints": [{
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": self.selector(&workload.component)},
+            }],
+        });
+        merge(&mut template["spec"], &more);
+        let mut spec = json!({
+            "revisionHistoryLimit": 3,
+            "progressDeadlineSeconds": 300,
+            "selector": {"matchLabels": self.selector(&workload.component)},
+            "strategy": self.strategy(workload),
+            "template": template,
+        });
+        if let Some(replicas) = workload.replicas(&self) {
+            spec["replicas"] = json!(replicas);
+        }
+        json!({"spec": spec})
+    }
+
+    /// One writer at a time where there must be only one; else no pod goes before its successor is there.
+    fn strategy(self, workload: &Workload<'_>) -> Value {
+        match self.has_volume() || workload.is_single() {
+            true => json!({"type": "Recreate"}),
+            false => json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}),
+        }
+    }
+
+    fn container(self, workload: &Workload<'_>) -> Container {
+        let spec = &self.saas.spec;
+        let mut container = self.application(&workload.component);
+        let (image, command) = match workload.process {
+            Some(process) => (process.image.clone(), process.command.clone()),
+            None => (None, spec.command.clone()),
+        };
+        container.image = image.unwrap_or(container.image);
+        container.command = command;
+        container.args = if workload.process.is_none() { spec.args.clone() } else { Vec::new() };
+        container.extra = json!({"lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}}});
+        if let Some(port) = workload.port(&self) {
+            let ports = json!([{"name": "http", "containerPort": port, "protocol": "TCP"}]);
+            merge(&mut container.extra, &json!({"ports": ports}));
+            merge(&mut container.extra, &self.probes(workload));
+        }
+        container
+    }
+
+    /// A container with the application's image, environment and volume.
+    pub fn application(self, component: &str) -> Container {
+        let spec = &self.saas.spec;
+        let mut container = Container {
+            name: component.to_owned(),
+            image: spec.image.clone(),
+            resources: self.resources(),
+            extra: json!({}),
+            ..Container::default()
+        };
+        self.environment(&mut container);
+        self.mount_database(container)
+    }
+
+    /// Readiness and startup ask the health path; liveness only asks for a connection, so that a slow database does
+    /// not restart the pods that wait for it.
+    fn probes(self, workload: &Workload<'_>) -> Value {
+        let health = self.saas.spec.health.as_ref().filter(|_| workload.process.is_none());
+        let ask = match health {
+            Some(health) => json!({"httpGet": {"path": health.path, "port": "http"}}),
+            None => json!({"tcpSocket": {"port": "http"}}),
+        };
+        let with = |probe: &Value, more: Value| {
+            let mut probe = probe.clone();
+            merge(&mut probe, &more);
+            probe
+        };
+        json!({
+            "startupProbe": with(&ask, json!({"periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 60})),
+            "readinessProbe": with(&ask, json!({"periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3})),
+            "livenessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+        })
+    }
+
+    /// The CronJobs of `spec.cron`.
+    fn cron_jobs(self, steps: &mut Steps, cleared: bool) {
+        for cron in &self.saas.spec.cron {
+            let name = self.named(&cron.name);
+            if !cleared {
+                steps.keep(Kind::CronJob, name);
+                continue;
+            }
+            let mut container = self.application(&cron.name);
+            container.command = cron.command.clone();
+            let pod = self.pod(&container, Runs::Once);
+            steps.declare(Manifest::new(Kind::CronJob, name, self.cron_job(&cron.schedule, pod, Part::App)));
+        }
+    }
+
+    /// A CronJob that never runs twice at once and keeps a short history.
+    pub fn cron_job(self, schedule: &str, pod: Value, part: Part) -> Value {
+        json!({"spec": {
+            "schedule": schedule,
+            "timeZone": "Etc/UTC",
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": 3600,
+            "successfulJobsHistoryLimit": 3,
+            "failedJobsHistoryLimit": 3,
+            "suspend": self.saas.spec.suspend.unwrap_or(false),
+            "jobTemplate": {"metadata": {"labels": self.labels(part)}, "spec": self.job(pod)},
+        }})
+    }
+
+    /// The spec of a Job that is tried once more after a failure.
+    pub fn job(self, pod: Value) -> Value {
+        json!({"backoffLimit": 1, "activeDeadlineSeconds": 3600, "template": pod})
+    }
+
+    /// Whether a workload runs what was declared.
+    pub fn is_rolled_out(self, workload: &Workload<'_>) -> Result<(), Hold> {
+        let name = &workload.name;
+        if let Some(trouble) = self.world.troubles.get(&workload.component) {
+            return Err(Hold::event("PodsFailing", format!("pods of {name} do not start: {trouble}")));
+        }
+        let status = |field| self.world.field(Kind::Deployment, name, &format!("/status/{field}")).and_then(Value::as_i64);
+        let wanted = self.world.field(Kind::Deployment, name, "/spec/replicas").and_then(Value::as_i64);
+        let generation = self.world.children.find(Kind::Deployment, name).and_then(|d| d.metadata.generation);
+        let (updated, available) = (status("updatedReplicas").unwrap_or(0), status("availableReplicas").unwrap_or(0));
+        let all = status("replicas").unwrap_or(0);
+        let current = generation.is_some() && status("observedGeneration") >= generation;
+        match wanted {
+            Some(wanted) if current && updated >= wanted && available >= wanted && all <= updated => Ok(()),
+            Some(wanted) => Err(Hold::event("RollingOut", format!("{available} of {wanted} pods of {name} are available"))),
+            None => Err(Hold::event("RollingOut", format!("{name} is being created"))),
+        }
+    }
+
+    /// Whether every pod that runs has the environment of now.
+    pub fn is_environment_rolled(self) -> bool {
+        let wanted = self.environment_hash();
+        let pointer = "/spec/template/metadata/annotations/golive.dev~1environment";
+        self.workloads().iter().all(|workload| {
+            let declared = self.world.field(Kind::Deployment, &workload.name, pointer).and_then(Value::as_str);
+            declared == Some(&wanted) && self.is_rolled_out(workload).is_ok()
+        })
+    }
+
+    /// What AppReady shows: which image runs, how often.
+    fn running(self) -> String {
+        let ready = self.world.field(Kind::Deployment, &self.name(), "/status/availableReplicas").and_then(Value::as_i64);
+        format!("{} of {} available", ready.unwrap_or(0), self.saas.spec.image)
+    }
+}
+
+impl Workload<'_> {
+    /// The port that it listens on.
+    pub fn port(&self, ask: &Ask<'_>) -> Option<i32> {
+        match self.process {
+            Some(process) => process.port,
+            None => Some(ask.saas.spec.port),
+        }
+    }
+
+    fn is_single(&self) -> bool {
+        self.process.is_some_and(|process| process.singleton)
+    }
+
+    fn autoscale<'a>(&'a self, ask: &'a Ask<'_>) -> Option<&'a Autoscale> {
+        match self.process {
+            Some(process) => process.autoscale.as_ref(),
+            None => ask.saas.spec.autoscale.as_ref(),
+        }
+    }
+
+    /// The replicas to declare; `None` where an autoscaler decides.
+    fn replicas(&self, ask: &Ask<'_>) -> Option<i32> {
+        let asked = match self.process {
+            Some(process) => process.replicas,
+            None => ask.saas.spec.replicas,
+        };
+        match self.autoscale(ask) {
+            Some(_) => None,
+            None => Some(asked.unwrap_or(1)),
+        }
+    }
+
+    fn least_replicas(&self, ask: &Ask<'_>) -> i32 {
+        self.autoscale(ask).map(|a| a.min).or(self.replicas(ask)).unwrap_or(1)
+    }
+}
+
+fn autoscaler(workload: &Workload<'_>, autoscale: &Autoscale) -> Value {
+    json!({"spec": {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name},
+        "minReplicas": autoscale.min,
+        "maxReplicas": autoscale.max,
+        "metrics": [{
+            "type": "Resource",
+            "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": autoscale.cpu_percent}},
+        }],
+    }})
+}

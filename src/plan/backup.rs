@@ -1,0 +1,218 @@
+//! Backups: a CronJob that copies, uploads and reads back; a drill that restores into a throw-away place; and the same on
+//! request. What they prove is taken into the ledger.
+
+use std::path::PathBuf;
+
+use secrecy::ExposeSecret;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::claims::Vendor;
+use super::names::hash;
+use super::pod::{Container, Runs};
+use super::{Ask, Manifest, Part, Steps, Verdict};
+use crate::api::{Backup, OperationKind, SaasOperation};
+use crate::evidence::{BackupFacts, BackupTask, DrillTask, Evidence, Limits, RestoreFacts, Source, Tags, Target};
+use crate::fault::Hold;
+use crate::kinds::Kind;
+use crate::vault::{self, Note};
+use crate::world::Account;
+
+/// Where credentials are mounted, one folder for each account.
+const CREDENTIALS: &str = "/etc/golive/accounts";
+/// The only place that backup and drill pods write to.
+const SCRATCH: &str = "/scratch";
+
+/// Plans the schedules, the requests, and what finished Jobs proved.
+pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
+    let backup = ask.saas.spec.backup.as_ref()?;
+    Some(ask.backup(backup))
+}
+
+impl Ask<'_> {
+    fn backup(self, backup: &Backup) -> Verdict {
+        self.world.vault()?;
+        let mut steps = Steps::default();
+        if !backup.d1.is_empty() {
+            steps.wait(super::unsupported::hold("backup.d1"));
+        }
+        if self.sqlite().is_none() {
+            return Err(super::unsupported::hold("backup` without `database.sqlite"));
+        }
+        self.take_outcomes(&mut steps);
+        self.cron_objects(backup, &mut steps)?;
+        self.requested(&mut steps);
+        steps.evidence = self.backup_evidence();
+        Ok(steps)
+    }
+
+    fn cron_objects(self, backup: &Backup, steps: &mut Steps) -> Result<(), Hold> {
+        let container = self.backup_container(false).ok_or_else(|| Hold::person("NoTarget", "`backup.to` names no account"))?;
+        self.targets(backup)?;
+        let pod = self.pod(&container, Runs::Once);
+        steps.declare(Manifest::new(Kind::CronJob, self.named("backup"), self.cron_job(&backup.schedule, pod, Part::Backup)));
+        if let (Some(drill), Some(container)) = (&backup.drill, self.drill_container()) {
+            let pod = self.pod(&container, Runs::Once);
+            steps.declare(Manifest::new(Kind::CronJob, self.named("drill"), self.cron_job(&drill.schedule, pod, Part::Backup)));
+        }
+        Ok(())
+    }
+
+    /// The S3 accounts of a backup, each granted to this namespace and with readable credentials.
+    fn targets(&self, backup: &Backup) -> Result<Vec<(&str, &Account)>, Hold> {
+        let accounts = backup.to.iter().map(|to| self.account(Vendor::S3, Some(&to.account)));
+        accounts
+            .map(|found| {
+                let (name, account) = found?;
+                account.credentials.as_ref().map_err(Hold::from)?;
+                Ok((name, account))
+            })
+            .collect()
+    }
+
+    /// A container that makes a backup; `first` allows that there is no database yet.
+    pub fn backup_container(self, before_release: bool) -> Option<Container> {
+        let backup = self.saas.spec.backup.as_ref()?;
+        let proven = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.proven.is_some());
+        let mut tags = self.tags();
+        tags.revision = before_release.then(|| self.revision());
+        let task = BackupTask {
+            source: self.database_source()?,
+            targets: self.task_targets(backup)?,
+            keep_days: u32::try_from(backup.keep_days).unwrap_or(30),
+            tags,
+            workdir: PathBuf::from(SCRATCH),
+            allow_missing: !proven,
+            limits: Limits::default(),
+        };
+        let container = self.mount_database(self.worker("backup", &task));
+        Some(self.with_credentials(container, "backup", backup))
+    }
+
+    fn drill_container(self) -> Option<Container> {
+        let backup = self.saas.spec.backup.as_ref()?;
+        let task = DrillTask {
+            target: self.task_targets(backup)?.into_iter().next()?,
+            tags: self.tags(),
+            snapshot: None,
+            workdir: PathBuf::from(SCRATCH),
+            limits: Limits::default(),
+        };
+        Some(self.with_credentials(self.worker("drill", &task), "drill", backup))
+    }
+
+    fn tags(self) -> Tags {
+        Tags { namespace: self.saas.metadata.namespace.clone().unwrap_or_default(), name: self.name(), revision: None }
+    }
+
+    fn database_source(self) -> Option<Source> {
+        Some(Source::Sqlite { file: PathBuf::from(&self.sqlite()?.file) })
+    }
+
+    fn task_targets(self, backup: &Backup) -> Option<Vec<Target>> {
+        let targets = self.targets(backup).ok()?.into_iter().filter_map(|(name, account)| {
+            let s3 = account.object.spec.s3.as_ref()?;
+            let folder = PathBuf::from(CREDENTIALS).join(name);
+            let roots = account.credentials.as_ref().is_ok_and(|values| values.contains_key("ca.crt"));
+            Some(Target {
+                account: name.to_owned(),
+                repository: format!("s3:{}/{}/{}", s3.endpoint.trim_end_matches('/'), s3.bucket, self.prefix()),
+                region: s3.region.clone(),
+                password: folder.join("password"),
+                roots: roots.then(|| folder.join("ca.crt")),
+                credentials: Some(folder),
+            })
+        });
+        Some(targets.collect::<Vec<_>>()).filter(|targets| !targets.is_empty())
+    }
+
+    /// Where the snapshots of this application stand in a bucket.
+    fn prefix(self) -> String {
+        format!("{}/{}", self.world.mark.cluster, self.label())
+    }
+
+    fn with_credentials(self, mut container: Container, command: &str, backup: &Backup) -> Container {
+        container.args = vec![command.to_owned()];
+        container.resources["limits"]["memory"] = json!("1Gi");
+        let container = container.mount("scratch", json!({"emptyDir": {}}), SCRATCH, false);
+        backup.to.iter().fold(container, |container, to| {
+            let secret = json!({"secret": {"secretName": self.credentials_name(&to.account), "defaultMode": 288}});
+            container.mount(&format!("account-{}", hash(to.account.as_bytes(), 8)), secret, &format!("{CREDENTIALS}/{}", to.account), true)
+        })
+    }
+
+    /// The Secret with a copy of an account's credentials, for pods in this namespace.
+    pub fn credentials_name(self, account: &str) -> String {
+        self.named(&format!("account-{account}"))
+    }
+
+    /// The Secrets that copy accounts' credentials: name and values.
+    pub fn credential_copies(&self) -> Vec<(String, std::collections::BTreeMap<String, String>)> {
+        let Some(backup) = &self.saas.spec.backup else { return Vec::new() };
+        let exposed = |account: &Account| {
+            let values = account.credentials.as_ref().ok()?;
+            Some(values.iter().map(|(key, value)| (key.clone(), value.expose_secret().to_owned())).collect())
+        };
+        let copies = self.targets(backup).unwrap_or_default();
+        copies.into_iter().filter_map(|(name, account)| Some((self.credentials_name(name), exposed(account)?))).collect()
+    }
+
+    /// Jobs of open requests.
+    fn requested(self, steps: &mut Steps) {
+        for operation in &self.world.operations {
+            let container = match operation.spec.kind() {
+                Some(OperationKind::Backup) => self.backup_container(false),
+                Some(OperationKind::Drill) => self.drill_container(),
+                _ => None,
+            };
+            let (Some(container), Some(name)) = (container, self.operation_job(operation)) else { continue };
+            let pod = self.pod(&container, Runs::Once);
+            match self.world.children.find(Kind::Job, &name) {
+                Some(_) => steps.keep(Kind::Job, name),
+                None => steps.declare(Manifest::new(Kind::Job, name, json!({"spec": self.job(pod)}))),
+            }
+        }
+    }
+
+    /// The Job of a request.
+    pub fn operation_job(self, operation: &SaasOperation) -> Option<String> {
+        let uid = operation.metadata.uid.as_deref()?;
+        Some(self.named(&format!("op-{}", hash(uid.as_bytes(), 10))))
+    }
+
+    /// Takes what finished Jobs proved into the ledger.
+    fn take_outcomes(self, steps: &mut Steps) {
+        for (job, told) in &self.world.outcomes {
+            if let Some(backup) = backup_of(told) {
+                steps.note(Note::Backup(backup));
+            }
+            if let Some(drill) = drill_of(told) {
+                steps.note(Note::Drill(drill));
+            }
+            steps.note(Note::Taken(job.clone()));
+        }
+    }
+
+    fn backup_evidence(self) -> String {
+        let Ok(vault) = &self.world.vault else { return String::new() };
+        let last = vault.ledger.backup.as_ref().map(|b| format!("last backup {} ({} rows, {} bytes, read back)", b.at, b.rows, b.bytes));
+        let proven = vault.ledger.drill.as_ref().map(|d| format!("last proven restore {}", d.at));
+        let known: Vec<String> = last.into_iter().chain(proven).collect();
+        if known.is_empty() { "scheduled; none has run yet".into() } else { known.join("; ") }
+    }
+}
+
+fn facts<T: DeserializeOwned>(told: &Value) -> Option<T> {
+    serde_json::from_value::<Evidence<T>>(told.clone()).ok().filter(|evidence| evidence.ok)?.facts
+}
+
+fn backup_of(told: &Value) -> Option<vault::Backup> {
+    let facts: BackupFacts = facts(told)?;
+    let target = facts.targets.iter().find(|target| target.ok)?;
+    Some(vault::Backup { at: facts.time, snapshot: target.snapshot.clone()?, bytes: target.bytes, rows: facts.contents.total })
+}
+
+fn drill_of(told: &Value) -> Option<vault::Backup> {
+    let facts: RestoreFacts = facts(told)?;
+    Some(vault::Backup { at: facts.time, snapshot: facts.snapshot, bytes: facts.bytes, rows: facts.contents.total })
+}

@@ -1,0 +1,64 @@
+//! The database: for SQLite a volume that outlives the application.
+
+use serde_json::{Value, json};
+
+use super::pod::Container;
+use super::{Ask, Manifest, Steps, Verdict};
+use crate::api::{Retention, Sqlite};
+use crate::fault::Hold;
+use crate::kinds::Kind;
+
+/// Plans the database's volume.
+pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
+    let database = ask.saas.spec.database.as_ref()?;
+    Some(match &database.sqlite {
+        Some(sqlite) => Ok(ask.volume(sqlite)),
+        None => Err(super::unsupported::hold("database.postgres")),
+    })
+}
+
+impl Ask<'_> {
+    /// The SQLite database, where the application has one.
+    pub fn sqlite(&self) -> Option<&Sqlite> {
+        self.saas.spec.database.as_ref()?.sqlite.as_ref()
+    }
+
+    /// The claim that holds the database's file.
+    pub fn volume_name(self) -> String {
+        self.named("data")
+    }
+
+    fn volume(self, sqlite: &Sqlite) -> Steps {
+        let mut steps = Steps::default();
+        let spec = json!({
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": sqlite.size}},
+        });
+        let mut claim = Manifest::new(Kind::PersistentVolumeClaim, self.volume_name(), json!({"spec": spec}));
+        claim.retained = self.saas.spec.deletion_policy.volumes == Retention::Retain;
+        steps.declare(claim);
+        let phase = self.world.field(Kind::PersistentVolumeClaim, &self.volume_name(), "/status/phase").and_then(Value::as_str);
+        match phase {
+            Some("Bound") => {}
+            Some("Lost") => steps.wait(Hold::person("VolumeLost", format!("the volume of {} is lost: restore a backup", self.volume_name()))),
+            _ => steps.wait(Hold::event("VolumePending", format!("volume {} waits for its first pod or for storage", self.volume_name()))),
+        }
+        steps.evidence = format!("SQLite at {} on {} ({})", sqlite.file, self.volume_name(), sqlite.size);
+        steps
+    }
+
+    /// Mounts the database's volume into a container that works with it.
+    pub fn mount_database(self, container: Container) -> Container {
+        let Some(sqlite) = self.sqlite() else { return container };
+        let claim = json!({"persistentVolumeClaim": {"claimName": self.volume_name()}});
+        container.mount("data", claim, directory(&sqlite.file), false)
+    }
+}
+
+/// The folder of an absolute path.
+pub fn directory(file: &str) -> &str {
+    match file.rsplit_once('/') {
+        Some(("", _)) | None => "/",
+        Some((folder, _)) => folder,
+    }
+}

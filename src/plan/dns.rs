@@ -1,0 +1,191 @@
+//! DNS: every host leads to the route's address, and the proofs that a CA asks for stand beside them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::claims::Vendor;
+use super::diff::diff;
+use super::{Action, Ask, Steps, Verdict};
+use crate::api::Adopt;
+use crate::fault::Hold;
+use crate::rows::{Change, Held, Record, RecordType};
+use crate::vault::{Note, Remembered};
+use crate::world::HostedZone;
+
+/// The TTL that leaves the choice to the vendor.
+const AUTOMATIC: u32 = 1;
+/// The TTL of a challenge's record, the least that Cloudflare takes:
+/// <https://developers.cloudflare.com/dns/manage-dns-records/reference/ttl/>.
+const SHORT: u32 = 60;
+
+/// Plans the records of all hosts.
+pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
+    let left = ask.remembered_zones();
+    if ask.hosts().is_empty() && left.is_empty() {
+        return None;
+    }
+    Some(ask.records(left))
+}
+
+/// Removes all records when the object goes.
+pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
+    let left = ask.remembered_zones();
+    (!left.is_empty()).then(|| {
+        let mut steps = Steps::default();
+        left.into_iter().for_each(|zone| ask.zone(&zone, &[], &mut steps));
+        Ok(steps)
+    })
+}
+
+impl Ask<'_> {
+    fn records(self, left: Vec<HostedZone>) -> Verdict {
+        self.world.vault()?;
+        let mut steps = Steps::default();
+        let mut tables: BTreeMap<String, (HostedZone, Vec<Record>)> = BTreeMap::new();
+        for host in self.hosts() {
+            let Some(hosted) = steps.or_wait(self.hosted(&host)).flatten() else { continue };
+            let addresses = steps.or_wait(self.address_rows(&host));
+            let rows = self.challenges(&host).into_iter().chain(addresses.into_iter().flatten());
+            tables.entry(hosted.zone.name.clone()).or_insert((hosted, Vec::new())).1.extend(rows);
+        }
+        for hosted in left {
+            tables.entry(hosted.zone.name.clone()).or_insert((hosted, Vec::new()));
+        }
+        let complete = steps.waits.is_none();
+        for (hosted, rows) in tables.values() {
+            self.zone_if(complete, hosted, rows, &mut steps);
+        }
+        steps.evidence = self.records_evidence(tables.values().map(|(_, rows)| rows.len()).sum());
+        Ok(steps)
+    }
+
+    /// Changes a zone. While not every wanted row is known, nothing is removed.
+    fn zone_if(self, complete: bool, hosted: &HostedZone, rows: &[Record], steps: &mut Steps) {
+        let before = steps.actions.len();
+        self.zone(hosted, rows, steps);
+        if complete {
+            return;
+        }
+        for action in &mut steps.actions[before..] {
+            if let Action::Records { changes, .. } = action {
+                changes.retain(|change| !matches!(change, Change::Delete(_)));
+            }
+        }
+        steps.actions.retain(|action| !matches!(action, Action::Records { changes, .. } if changes.is_empty()));
+    }
+
+    /// The zone that holds a host; `None` where none of our accounts does, which is said and not refused.
+    fn hosted(self, host: &str) -> Result<Option<HostedZone>, Hold> {
+        self.is_free(host)?;
+        let Some(seen) = self.world.zones.get(host) else { return Ok(None) };
+        let Some(hosted) = seen.as_ref().map_err(Hold::from)? else { return self.foreign(host).map(|()| None) };
+        self.may_use(host, &hosted.account)?;
+        Ok(Some(hosted.clone()))
+    }
+
+    /// A host in nobody's zone: its owner has to point it here.
+    fn foreign(self, host: &str) -> Result<(), Hold> {
+        let named = self.saas.spec.dns.as_ref().and_then(|dns| dns.account.clone());
+        if let Some(account) = named {
+            return Err(Hold::event("ZoneMissing", format!("ProviderAccount `{account}` holds no zone for `{host}`")));
+        }
+        Ok(())
+    }
+
+    /// The rows that lead one host to the route's address.
+    fn address_rows(self, host: &str) -> Result<Vec<Record>, Hold> {
+        let dns = self.saas.spec.dns.clone().unwrap_or_default();
+        let proxied = dns.proxied.unwrap_or(false);
+        let ttl = dns.ttl_seconds.filter(|_| !proxied).and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(AUTOMATIC);
+        let row = |kind, content| Record { name: host.to_owned(), kind, content, proxied, ttl };
+        let rows = self.addresses()?.into_iter().map(|address| match address.parse::<IpAddr>() {
+            Ok(IpAddr::V4(ip)) => row(RecordType::A, ip.to_string()),
+            Ok(IpAddr::V6(ip)) => row(RecordType::Aaaa, ip.to_string()),
+            Err(_) => row(RecordType::Cname, address.trim_end_matches('.').to_lowercase()),
+        });
+        Ok(rows.collect())
+    }
+
+    /// The proofs of dns-01 that the CA waits for: <https://www.rfc-editor.org/rfc/rfc8555#section-8.4>.
+    fn challenges(self, host: &str) -> Vec<Record> {
+        let proofs = self.proofs().into_iter().filter(|(name, _)| name == host);
+        let row = |(name, content)| Record {
+            name: format!("_acme-challenge.{name}"),
+            kind: RecordType::Txt,
+            content,
+            proxied: false,
+            ttl: SHORT,
+        };
+        proofs.map(row).collect()
+    }
+
+    /// The changes of one zone, and the notes that remember or forget it.
+    fn zone(self, hosted: &HostedZone, rows: &[Record], steps: &mut Steps) {
+        let HostedZone { account, zone } = hosted;
+        let remembered = Remembered { part: "dns".into(), account: account.clone(), zone: Some(zone.name.clone()) };
+        let Some(table) = steps.or_wait(self.table(&zone.name)) else { return };
+        let adopt = self.saas.spec.dns.as_ref().map(|dns| dns.adopt).unwrap_or(Adopt::Never);
+        let Some(changes) = steps.or_wait(diff(rows, table, &self.world.mark, adopt)) else { return };
+        let known = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.accounts.contains(&remembered));
+        if !rows.is_empty() && !known {
+            steps.note(Note::Account(remembered.clone()));
+        }
+        if rows.is_empty() && changes.is_empty() && known {
+            steps.note(Note::Forget(remembered));
+        }
+        if !changes.is_empty() {
+            steps.act(Action::Records { account: account.clone(), zone: zone.clone(), changes });
+        }
+    }
+
+    fn table(&self, zone: &str) -> Result<&[Held<Record>], Hold> {
+        match self.world.records.get(zone) {
+            Some(Ok(table)) => Ok(table.as_slice()),
+            Some(Err(fault)) => Err(fault.into()),
+            None => Err(Hold::event("ZoneMissing", format!("zone `{zone}` was not found in any account that is granted here"))),
+        }
+    }
+
+    /// Zones in which rows of ours may stand.
+    fn remembered_zones(self) -> Vec<HostedZone> {
+        let Ok(vault) = &self.world.vault else { return Vec::new() };
+        let zones = vault.ledger.accounts.iter().filter(|r| r.part == "dns").filter_map(|r| {
+            let name = r.zone.as_ref()?;
+            let found = self.world.zones.values().flatten().flatten().find(|h| h.zone.name == *name && h.account == r.account);
+            found.cloned()
+        });
+        zones.collect()
+    }
+
+    /// Whether every host's record stands.
+    pub fn is_resolvable(self) -> Result<(), Hold> {
+        for host in self.hosts() {
+            let Some(hosted) = self.hosted(&host)? else { continue };
+            let wanted = self.address_rows(&host)?;
+            let table = self.table(&hosted.zone.name)?;
+            let stands = |row: &Record| table.iter().any(|held| held.is_of(&self.world.mark) && held.row == *row);
+            if !wanted.iter().all(stands) {
+                return Err(Hold::event("RecordPending", format!("the record of {host} is not there yet: see DnsReady")));
+            }
+        }
+        Ok(())
+    }
+
+    fn records_evidence(self, count: usize) -> String {
+        let foreign: Vec<String> = self.hosts().into_iter().filter(|h| matches!(self.world.zones.get(h), None | Some(Ok(None)))).collect();
+        match (foreign.is_empty(), self.addresses()) {
+            (true, _) => format!("{count} records stand as declared"),
+            (false, Ok(addresses)) => format!(
+                "{count} records stand as declared; no account holds a zone for {}: point it to {} where its zone is kept",
+                foreign.join(", "),
+                addresses.join(", ")
+            ),
+            (false, Err(_)) => format!("no account holds a zone for {}", foreign.join(", ")),
+        }
+    }
+
+    /// The DNS account that is named, for the zones to be looked for.
+    pub fn dns_account(&self) -> Result<(&str, &crate::world::Account), Hold> {
+        self.account(Vendor::Cloudflare, self.saas.spec.dns.as_ref().and_then(|dns| dns.account.as_deref()))
+    }
+}

@@ -1,0 +1,220 @@
+//! Monitors: an uptime check from outside, a Sentry project for errors, and metrics where Prometheus is there.
+
+use serde_json::json;
+
+use super::claims::Vendor;
+use super::diff::diff;
+use super::names::joined;
+use super::{Action, Ask, Manifest, Steps, Verdict};
+use crate::api::{Adopt, Metrics, Uptime};
+use crate::fault::Hold;
+use crate::kinds::Kind;
+use crate::rows::{Change, Monitor, Project};
+use crate::vault::{Note, Remembered};
+
+/// Plans the monitors.
+pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
+    let spoken = ask.saas.spec.monitors.is_some();
+    (spoken || ask.has_left()).then(|| ask.monitor())
+}
+
+/// Removes all monitors when the object goes.
+pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
+    ask.has_left().then(|| {
+        let mut steps = Steps::default();
+        ask.uptime_rows(None, &mut steps);
+        ask.sentry_rows(None, &mut steps);
+        Ok(steps)
+    })
+}
+
+impl Ask<'_> {
+    fn monitor(self) -> Verdict {
+        self.world.vault()?;
+        let mut steps = Steps::default();
+        let monitors = self.saas.spec.monitors.clone().unwrap_or_default();
+        let mut shown = Vec::new();
+        if monitors.objectives.is_some() {
+            steps.wait(super::unsupported::hold("monitors.objectives"));
+        }
+        let uptime = monitors.uptime.as_ref().and_then(|uptime| self.uptime(uptime, &mut steps, &mut shown));
+        if monitors.uptime.is_none() || uptime.is_some() {
+            self.uptime_rows(uptime.as_ref().map(|(account, row)| (account.as_str(), row)), &mut steps);
+        }
+        let sentry = monitors.sentry.as_ref().and_then(|sentry| {
+            let (account, _) = steps.or_wait(self.account(Vendor::Sentry, sentry.account.as_deref()))?;
+            Some(account.to_owned())
+        });
+        if monitors.sentry.is_none() || sentry.is_some() {
+            self.sentry_rows(sentry.as_deref(), &mut steps);
+        }
+        if let Some(metrics) = &monitors.metrics {
+            self.metrics(metrics, &mut steps, &mut shown);
+        }
+        if monitors.logs.is_some() {
+            shown.push("log retention is the platform's: not checked".into());
+        }
+        steps.evidence = shown.join("; ");
+        Ok(steps)
+    }
+
+    /// The env name that the Sentry DSN fills.
+    pub fn sentry_env(&self) -> Option<String> {
+        Some(self.saas.spec.monitors.as_ref()?.sentry.as_ref()?.env.clone())
+    }
+
+    /// The wanted uptime monitor, once there is something to watch.
+    fn uptime(self, uptime: &Uptime, steps: &mut Steps, shown: &mut Vec<String>) -> Option<(String, Monitor)> {
+        let (account, _) = steps.or_wait(self.account(Vendor::UptimeRobot, uptime.account.as_deref()))?;
+        let url = steps.or_wait(self.url().ok_or_else(|| Hold::person("NoDomain", "an uptime monitor needs a public address: add `domains`")))?;
+        let known = self.world.monitors.get(account).is_some_and(|t| t.as_ref().is_ok_and(|t| t.iter().any(|h| h.is_of(&self.world.mark))));
+        if !known {
+            steps.or_wait(self.is_public().map_err(|hold| Hold { message: format!("watches once it is live: {}", hold.message), ..hold }))?;
+        }
+        let every = u32::try_from(uptime.every_seconds).unwrap_or(60);
+        let failures = u32::try_from(uptime.failures).unwrap_or(1);
+        shown.push(format!("{url}{} is asked every {every} s", uptime.path));
+        let row = Monitor { name: self.label(), url: format!("{url}{}", uptime.path), every_seconds: every, alert_after_seconds: every * failures };
+        Some((account.to_owned(), row))
+    }
+
+    fn uptime_rows(self, wanted: Option<(&str, &Monitor)>, steps: &mut Steps) {
+        for account in self.accounts_of("uptime", wanted.map(|(account, _)| account)) {
+            let rows: Vec<Monitor> = wanted.iter().filter(|(used, _)| *used == account).map(|(_, row)| (*row).clone()).collect();
+            let table = match self.world.monitors.get(&account) {
+                Some(seen) => seen.as_ref().map_err(Hold::from),
+                None => Err(gone(&account)),
+            };
+            let Some(table) = steps.or_wait(table) else { continue };
+            let Some(changes) = steps.or_wait(diff(&rows, table, &self.world.mark, Adopt::Never)) else { continue };
+            self.remember_at("uptime", &account, (!rows.is_empty(), changes.is_empty()), steps);
+            for change in changes {
+                steps.act(Action::Monitor { account: account.clone(), change });
+            }
+        }
+    }
+
+    fn sentry_rows(self, used: Option<&str>, steps: &mut Steps) {
+        for account in self.accounts_of("sentry", used) {
+            let wanted = used == Some(account.as_str());
+            let table = match self.world.projects.get(&account) {
+                Some(seen) => seen.as_ref().map_err(Hold::from),
+                None => Err(gone(&account)),
+            };
+            let Some(table) = steps.or_wait(table) else { continue };
+            let ours: Vec<_> = table.iter().filter(|held| held.is_of(&self.world.mark)).collect();
+            self.remember_at("sentry", &account, (wanted, ours.is_empty()), steps);
+            match (wanted, ours.first()) {
+                (true, None) => {
+                    let project = Project { slug: self.project_slug(), dsn: None };
+                    steps.act(Action::Project { account, change: Change::Create(project) });
+                }
+                (true, Some(held)) => self.take_dsn(&held.row, steps),
+                (false, _) => ours.iter().for_each(|held| {
+                    steps.act(Action::Project { account: account.clone(), change: Change::Delete(held.id.clone()) });
+                }),
+            }
+        }
+    }
+
+    fn take_dsn(self, project: &Project, steps: &mut Steps) {
+        let (Some(env), Some(dsn)) = (self.sentry_env(), &project.dsn) else { return };
+        let stored = self.world.vault.as_ref().is_ok_and(|vault| vault.value(&env) == Some(dsn));
+        if !stored {
+            steps.note(Note::Value(env, dsn.clone().into()));
+        }
+    }
+
+    fn project_slug(self) -> String {
+        let namespace = self.saas.metadata.namespace.clone().unwrap_or_default();
+        if namespace == self.name() { self.name() } else { joined(&namespace, &self.name()) }
+    }
+
+    /// The accounts where rows of a kind may stand, and the one in use.
+    fn accounts_of(self, part: &str, used: Option<&str>) -> Vec<String> {
+        let remembered = self.world.vault.as_ref().map(|vault| vault.ledger.accounts.clone()).unwrap_or_default();
+        let mut accounts: Vec<String> = remembered.into_iter().filter(|r| r.part == part).map(|r| r.account).collect();
+        accounts.extend(used.map(str::to_owned));
+        accounts.sort();
+        accounts.dedup();
+        accounts
+    }
+
+    fn has_left(self) -> bool {
+        !self.accounts_of("uptime", None).is_empty() || !self.accounts_of("sentry", None).is_empty()
+    }
+
+    /// Notes an account before rows are made there, and forgets it once none is left.
+    fn remember_at(self, part: &str, account: &str, (wanted, empty): (bool, bool), steps: &mut Steps) {
+        let remembered = Remembered { part: part.into(), account: account.into(), zone: None };
+        let known = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.accounts.contains(&remembered));
+        match (wanted, known) {
+            (true, false) => steps.note(Note::Account(remembered)),
+            (false, true) if empty => steps.note(Note::Forget(remembered)),
+            _ => {}
+        }
+    }
+
+    /// Metrics for Prometheus, where its operator is installed; a dashboard for Grafana's sidecar.
+    fn metrics(self, metrics: &Metrics, steps: &mut Steps, shown: &mut Vec<String>) {
+        let labels = &self.world.config.monitor_labels;
+        if self.world.serves(Kind::ServiceMonitor) {
+            let endpoint = json!({"port": "http", "path": metrics.path, "interval": "30s"});
+            let body = json!({"spec": {"selector": {"matchLabels": {crate::objects::OWNER: self.name()}}, "endpoints": [endpoint]}});
+            let mut manifest = Manifest::new(Kind::ServiceMonitor, self.name(), body);
+            manifest.labels.clone_from(labels);
+            steps.declare(manifest);
+            shown.push(format!("{} is scraped", metrics.path));
+        } else {
+            shown.push("no ServiceMonitor: this cluster does not serve monitoring.coreos.com".into());
+        }
+        if self.world.serves(Kind::PrometheusRule) {
+            let mut manifest = Manifest::new(Kind::PrometheusRule, self.name(), self.rules_for_alerts());
+            manifest.labels.clone_from(labels);
+            steps.declare(manifest);
+        }
+        if metrics.dashboard.unwrap_or(false) {
+            let mut manifest = Manifest::new(Kind::ConfigMap, self.named("dashboard"), json!({"data": {"dashboard.json": self.dashboard()}}));
+            manifest.labels.insert("grafana_dashboard".into(), "1".into());
+            steps.declare(manifest);
+            shown.push("a dashboard for Grafana is in a ConfigMap".into());
+        }
+    }
+
+    fn rules_for_alerts(self) -> serde_json::Value {
+        let down = json!({
+            "alert": "SaasDeploymentPodsUnavailable",
+            "expr": format!("kube_deployment_status_replicas_available{{namespace=\"{}\",deployment=\"{}\"}} == 0", self.saas.metadata.namespace.clone().unwrap_or_default(), self.name()),
+            "for": "5m",
+            "labels": {"severity": "critical"},
+            "annotations": {"summary": format!("No pod of {} is available", self.label())},
+        });
+        json!({"spec": {"groups": [{"name": format!("golive-{}", self.name()), "rules": [down]}]}})
+    }
+
+    /// A dashboard over what every web application exposes: requests, errors, latency.
+    fn dashboard(self) -> String {
+        let selector = format!("namespace=\"{}\",service=\"{}\"", self.saas.metadata.namespace.clone().unwrap_or_default(), self.name());
+        let panel = |id: u8, title: &str, expr: String| {
+            json!({
+                "id": id, "title": title, "type": "timeseries", "datasource": {"type": "prometheus", "uid": "${datasource}"},
+                "gridPos": {"x": 0, "y": 8 * (id - 1), "w": 24, "h": 8}, "targets": [{"expr": expr, "refId": "A"}],
+            })
+        };
+        let variable = json!({"name": "datasource", "type": "datasource", "query": "prometheus"});
+        json!({
+            "title": self.label(), "uid": super::names::hash(self.label().as_bytes(), 12), "schemaVersion": 39, "refresh": "30s",
+            "time": {"from": "now-6h", "to": "now"}, "templating": {"list": [variable]},
+            "panels": [
+                panel(1, "Requests per second", format!("sum by (status) (rate(http_requests_total{{{selector}}}[5m]))")),
+                panel(2, "Share of errors", format!("sum(rate(http_requests_total{{{selector},status=~\"5..\"}}[5m])) / sum(rate(http_requests_total{{{selector}}}[5m]))")),
+                panel(3, "Mean latency in seconds", format!("sum(rate(http_request_duration_seconds_sum{{{selector}}}[5m])) / sum(rate(http_request_duration_seconds_count{{{selector}}}[5m]))")),
+            ],
+        })
+        .to_string()
+    }
+}
+
+fn gone(account: &str) -> Hold {
+    Hold::event("AccountMissing", format!("ProviderAccount `{account}` is gone: what golive made there cannot be seen"))
+}

@@ -1,0 +1,260 @@
+//! Payments: a webhook endpoint at Stripe for each path, whose signing secret reaches the application and is never lost.
+//!
+//! Stripe shows a secret once, when the endpoint is made. So the intent is noted before the call, the secret stored right
+//! after it, and an endpoint of ours whose secret is not known is replaced: create, store, then delete the orphan.
+
+use jiff::SignedDuration;
+
+use super::claims::Vendor;
+use super::names::hash_of;
+use super::secrets::derived;
+use super::{Action, Ask, Steps, Verdict};
+use crate::api::{Environment, EventPreset, StripeMode, StripeWebhook};
+use crate::fault::Hold;
+use crate::rows::{Change, Endpoint, Held};
+use crate::vault::{Issued, Note, Remembered, Webhook};
+use crate::world::Table;
+
+/// How long both endpoints of a rotation deliver, after the pods know the new secret.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
+
+/// What `preset: Subscriptions` stands for: <https://docs.stripe.com/billing/subscriptions/webhooks>.
+const SUBSCRIPTIONS: [&str; 6] = [
+    "checkout.session.completed",
+    "customer.subscription.created",
+    "customer.subscription.updated",
+    "customer.subscription.deleted",
+    "invoice.payment_succeeded",
+    "invoice.payment_failed",
+];
+
+/// Plans the endpoints.
+pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
+    let spoken = ask.saas.spec.payments.is_some();
+    let left = ask.left_accounts(None);
+    (spoken || !left.is_empty()).then(|| ask.payments())
+}
+
+/// Removes all endpoints when the object goes.
+pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
+    let left = ask.left_accounts(None);
+    (!left.is_empty()).then(|| {
+        let mut steps = Steps::default();
+        left.iter().for_each(|account| ask.clear_account(account, &mut steps));
+        Ok(steps)
+    })
+}
+
+impl Ask<'_> {
+    /// The webhooks of the spec.
+    pub fn webhooks(&self) -> &[StripeWebhook] {
+        let stripe = self.saas.spec.payments.as_ref().and_then(|payments| payments.stripe.as_ref());
+        stripe.map(|stripe| stripe.webhooks.as_slice()).unwrap_or_default()
+    }
+
+    /// The env names that webhooks fill.
+    pub fn webhook_env(&self) -> Vec<String> {
+        self.webhooks().iter().flat_map(|w| [Some(w.secret_env.clone()), w.previous_secret_env.clone()]).flatten().collect()
+    }
+
+    fn payments(self) -> Verdict {
+        self.world.vault()?;
+        let mut steps = Steps::default();
+        self.unbuilt_payments(&mut steps);
+        let account = self.stripe_account(&mut steps);
+        if let Some(account) = &account {
+            self.remember(account, &mut steps);
+            self.webhooks().iter().for_each(|webhook| self.webhook_steps(webhook, account, &mut steps));
+            steps.or_wait(self.retire_slots(account));
+            self.drop_slots(account, &mut steps);
+        }
+        for left in self.left_accounts(account.as_deref()) {
+            self.clear_account(&left, &mut steps);
+        }
+        let names: Vec<&str> = self.webhooks().iter().filter_map(|w| w.path.as_deref()).collect();
+        steps.evidence = format!("Stripe delivers to {}", names.join(", "));
+        Ok(steps)
+    }
+
+    fn unbuilt_payments(self, steps: &mut Steps) {
+        let Some(payments) = &self.saas.spec.payments else { return };
+        let stripe = payments.stripe.as_ref();
+        let fields = [
+            ("payments.razorpay", payments.razorpay.is_some()),
+            ("payments.stripe.products", stripe.is_some_and(|s| !s.products.is_empty())),
+            ("payments.stripe.startInTestMode", stripe.is_some_and(|s| s.start_in_test_mode.is_some())),
+            ("payments.stripe.webhooks.worker", self.webhooks().iter().any(|w| w.worker.is_some())),
+        ];
+        fields.into_iter().filter(|(_, used)| *used).for_each(|(field, _)| steps.wait(super::unsupported::hold(field)));
+    }
+
+    /// The account in use, if it may be used here.
+    fn stripe_account(self, steps: &mut Steps) -> Option<String> {
+        let stripe = self.saas.spec.payments.as_ref()?.stripe.as_ref()?;
+        let (name, account) = steps.or_wait(self.account(Vendor::Stripe, stripe.account.as_deref()))?;
+        let live = account.object.spec.stripe.as_ref().is_some_and(|s| s.mode == StripeMode::Live);
+        if live && self.saas.spec.environment != Environment::Production {
+            steps.wait(Hold::person(
+                "LiveKeyOutsideProduction",
+                format!("ProviderAccount `{name}` is in live mode, and `environment` is {:?}: name a test account", self.saas.spec.environment),
+            ));
+            return None;
+        }
+        Some(name.to_owned())
+    }
+
+    fn remember(self, account: &str, steps: &mut Steps) {
+        let remembered = payments_at(account);
+        let known = self.world.vault.as_ref().is_ok_and(|v| v.ledger.accounts.contains(&remembered));
+        if !known && !self.webhooks().is_empty() {
+            steps.note(Note::Account(remembered));
+        }
+    }
+
+    /// Accounts where endpoints of ours may stand, but for the one in use.
+    fn left_accounts(self, used: Option<&str>) -> Vec<String> {
+        let accounts = self.world.vault.as_ref().map(|v| v.ledger.accounts.clone()).unwrap_or_default();
+        accounts.into_iter().filter(|r| r.part == "payments" && Some(r.account.as_str()) != used).map(|r| r.account).collect()
+    }
+
+    fn endpoint_table(&self, account: &str) -> Result<&Table<Endpoint>, Hold> {
+        match self.world.endpoints.get(account) {
+            Some(seen) => seen.as_ref().map_err(Hold::from),
+            None => Err(Hold::event("AccountMissing", format!("ProviderAccount `{account}` is gone: what golive made there cannot be seen"))),
+        }
+    }
+
+    fn ours<'a>(&'a self, account: &str) -> Result<Vec<&'a Held<Endpoint>>, Hold> {
+        Ok(self.endpoint_table(account)?.iter().filter(|held| held.is_of(&self.world.mark)).collect())
+    }
+
+    /// Removes all of ours from an account, then forgets it.
+    fn clear_account(self, account: &str, steps: &mut Steps) {
+        let Some(ours) = steps.or_wait(self.ours(account)) else { return };
+        if ours.is_empty() {
+            return steps.note(Note::Forget(payments_at(account)));
+        }
+        for held in ours {
+            steps.act(Action::Endpoint { account: account.to_owned(), change: Change::Delete(held.id.clone()) });
+        }
+    }
+
+    /// Slots that the spec no longer names.
+    fn drop_slots(self, account: &str, steps: &mut Steps) {
+        let named = |slot: &str| self.webhooks().iter().any(|w| w.secret_env == slot);
+        let Ok(ours) = self.ours(account) else { return };
+        for held in ours.into_iter().filter(|held| !named(&held.row.slot)) {
+            steps.act(Action::Endpoint { account: account.to_owned(), change: Change::Delete(held.id.clone()) });
+        }
+        let known: Vec<String> = self.world.vault.as_ref().map(|v| v.ledger.webhooks.keys().cloned().collect()).unwrap_or_default();
+        known.into_iter().filter(|slot| !named(slot)).for_each(|slot| steps.note(Note::Webhook(slot, None)));
+    }
+
+    /// Nothing to retire beyond what each slot does for itself; the account must be readable for that.
+    fn retire_slots(self, account: &str) -> Result<(), Hold> {
+        self.endpoint_table(account).map(|_| ())
+    }
+
+    /// One slot: make its endpoint, correct it, rotate it, remove what is left over.
+    fn webhook_steps(self, webhook: &StripeWebhook, account: &str, steps: &mut Steps) {
+        let Some((wanted, ours)) = steps.or_wait(self.slot(webhook, account)) else { return };
+        let state = self.world.webhook(&webhook.secret_env).filter(|w| w.account == account).cloned();
+        let current = state.as_ref().and_then(|s| s.current.clone()).filter(|issued| self.is_usable(webhook, issued, &ours));
+        let Some(current) = current else {
+            return self.make(webhook, account, wanted, (state, &ours), steps);
+        };
+        let Some(held) = ours.iter().find(|held| held.id == current.id) else { return };
+        if self.is_replacement_due(webhook, &current, &held.row, &wanted) {
+            return self.make(webhook, account, wanted, (state, &ours), steps);
+        }
+        self.correct(held, wanted, account, steps);
+        self.retire(webhook, account, (state, &ours), steps);
+    }
+
+    fn slot<'a>(&'a self, webhook: &StripeWebhook, account: &str) -> Result<(Endpoint, Vec<&'a Held<Endpoint>>), Hold> {
+        let wanted = self.endpoint(webhook)?;
+        self.is_free(&self.saas.spec.domains[0])?;
+        let ours = self.ours(account)?.into_iter().filter(|held| held.row.slot == webhook.secret_env).collect();
+        Ok((wanted, ours))
+    }
+
+    /// The endpoint that a webhook wants, without its attempt.
+    fn endpoint(&self, webhook: &StripeWebhook) -> Result<Endpoint, Hold> {
+        let missing = || Hold::person("NoDomain", "a webhook needs a public address: add `domains`");
+        let url = format!("{}{}", self.url().ok_or_else(missing)?, webhook.path.as_deref().unwrap_or("/"));
+        let events = match webhook.preset {
+            Some(EventPreset::Subscriptions) => SUBSCRIPTIONS.iter().map(|event| (*event).to_owned()).collect(),
+            None => webhook.events.iter().cloned().collect(),
+        };
+        let slot = webhook.secret_env.clone();
+        Ok(Endpoint { slot, url, events, api_version: webhook.api_version.clone(), enabled: true, attempt: String::new() })
+    }
+
+    /// An endpoint is of use while Stripe lists it and its secret is stored.
+    fn is_usable(self, webhook: &StripeWebhook, issued: &Issued, ours: &[&Held<Endpoint>]) -> bool {
+        let stored = self.world.vault.as_ref().is_ok_and(|v| v.value(&webhook.secret_env).is_some());
+        stored && ours.iter().any(|held| held.id == issued.id)
+    }
+
+    fn is_replacement_due(self, webhook: &StripeWebhook, current: &Issued, have: &Endpoint, want: &Endpoint) -> bool {
+        let days = webhook.rotate_after_days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
+        let old = days.is_some_and(|days| current.at + days <= self.world.now);
+        let fixed = want.api_version.is_some() && want.api_version != have.api_version;
+        old || fixed || self.is_rotation_asked_since(&webhook.secret_env, current.at)
+    }
+
+    /// Notes the intent, then makes a new endpoint beside what is there.
+    fn make(self, webhook: &StripeWebhook, account: &str, wanted: Endpoint, found: (Option<Webhook>, &[&Held<Endpoint>]), steps: &mut Steps) {
+        let (state, ours) = found;
+        if let Err(hold) = self.world.certificate(&self.hosts()) {
+            return steps.wait(hold);
+        }
+        let params = hash_of(&(&wanted.url, &wanted.events, &wanted.api_version, account), 8);
+        let noted = state.as_ref().and_then(|s| s.attempt.clone());
+        let usable = |key: &String| key.starts_with(&params) && !ours.iter().any(|held| held.row.attempt == *key);
+        let attempt = noted.clone().filter(usable).unwrap_or_else(|| {
+            format!("{params}-{}", derived(&self.world.entropy, &webhook.secret_env, 12))
+        });
+        if noted.as_ref() != Some(&attempt) {
+            let (current, previous) = state.map(|s| (s.current, s.previous)).unwrap_or_default();
+            let intent = Webhook { account: account.to_owned(), current, previous, attempt: Some(attempt.clone()) };
+            steps.note(Note::Webhook(webhook.secret_env.clone(), Some(intent)));
+        }
+        steps.act(Action::CreateEndpoint {
+            account: account.to_owned(),
+            endpoint: Endpoint { attempt, ..wanted },
+            env: webhook.secret_env.clone(),
+            previous_env: webhook.previous_secret_env.clone(),
+        });
+    }
+
+    fn correct(self, held: &Held<Endpoint>, wanted: Endpoint, account: &str, steps: &mut Steps) {
+        let row = Endpoint { attempt: held.row.attempt.clone(), api_version: held.row.api_version.clone(), ..wanted };
+        if row != held.row {
+            steps.act(Action::Endpoint { account: account.to_owned(), change: Change::Update(held.id.clone(), row) });
+        }
+    }
+
+    /// Deletes endpoints of the slot that are neither current nor, while pods may still know it, previous.
+    fn retire(self, webhook: &StripeWebhook, account: &str, found: (Option<Webhook>, &[&Held<Endpoint>]), steps: &mut Steps) {
+        let (Some(state), ours) = found else { return };
+        let Some(current) = &state.current else { return };
+        let over = current.at + OVERLAP <= self.world.now && self.is_environment_rolled();
+        let previous = state.previous.clone().filter(|_| !over);
+        if previous.is_some() {
+            steps.again = Some(std::time::Duration::from_secs(15));
+        }
+        let kept = |held: &&&Held<Endpoint>| held.id == current.id || previous.as_ref().is_some_and(|p| p.id == held.id);
+        for held in ours.iter().filter(|held| !kept(held)) {
+            steps.act(Action::Endpoint { account: account.to_owned(), change: Change::Delete(held.id.clone()) });
+        }
+        let settled = Webhook { account: account.to_owned(), current: Some(current.clone()), previous, attempt: None };
+        if settled != state {
+            steps.note(Note::Webhook(webhook.secret_env.clone(), Some(settled)));
+        }
+    }
+}
+
+fn payments_at(account: &str) -> Remembered {
+    Remembered { part: "payments".into(), account: account.to_owned(), zone: None }
+}

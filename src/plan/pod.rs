@@ -1,0 +1,260 @@
+//! Pods that meet the `restricted` standard, for the application and for golive's own work beside it.
+//! <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::Ask;
+use super::names::hash;
+use crate::objects::{MANAGED_BY, OWNER, PART};
+use crate::world::Source;
+
+/// The user and group of pods that share a volume, so that the files of one are the other's.
+pub const VOLUME_USER: i64 = 10001;
+/// What the operator's own image runs as.
+const JOB_USER: i64 = 65532;
+
+/// A container, short of what every container of golive's gets.
+#[derive(Clone, Debug, Default)]
+pub struct Container {
+    /// Its name, and that of its workload.
+    pub name: String,
+    /// The image.
+    pub image: String,
+    /// The entry point; empty for the image's own.
+    pub command: Vec<String>,
+    /// Arguments.
+    pub args: Vec<String>,
+    /// `env`, in order.
+    pub env: Vec<Value>,
+    /// `envFrom`, in order.
+    pub env_from: Vec<Value>,
+    /// Ports, probes and what else the kind of workload needs.
+    pub extra: Value,
+    /// CPU and memory.
+    pub resources: Value,
+    /// `volumes` with their `volumeMounts`.
+    pub volumes: Vec<(Value, Value)>,
+}
+
+impl Container {
+    /// Mounts a volume.
+    pub fn mount(mut self, name: &str, source: Value, path: &str, read_only: bool) -> Self {
+        let mut volume = source;
+        volume["name"] = json!(name);
+        let mut mount = json!({"name": name, "mountPath": path});
+        if read_only {
+            mount["readOnly"] = json!(true);
+        }
+        self.volumes.push((volume, mount));
+        self
+    }
+
+    fn spec(&self) -> Value {
+        let mut spec = json!({
+            "name": self.name,
+            "image": self.image,
+            "imagePullPolicy": "IfNotPresent",
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "resources": self.resources,
+            "volumeMounts": self.volumes.iter().map(|(_, mount)| mount).collect::<Vec<_>>(),
+        });
+        let lists = [("command", json!(self.command)), ("args", json!(self.args)), ("env", json!(self.env)), ("envFrom", json!(self.env_from))];
+        for (field, list) in lists.into_iter().filter(|(_, list)| list.as_array().is_some_and(|l| !l.is_empty())) {
+            spec[field] = list;
+        }
+        merge(&mut spec, &self.extra);
+        spec
+    }
+}
+
+/// Puts the fields of `extra` into `target`, deeply.
+pub fn merge(target: &mut Value, extra: &Value) {
+    match (target, extra) {
+        (Value::Object(target), Value::Object(extra)) => {
+            for (key, value) in extra {
+                merge(target.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (target, extra) if !extra.is_null() => *target = extra.clone(),
+        _ => {}
+    }
+}
+
+/// How a workload's pods differ from each other's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// Until it is told to stop.
+    Always,
+    /// Once to the end; a failure ends it.
+    Once,
+}
+
+impl Ask<'_> {
+    /// The labels of the pods of one workload: also its selector.
+    pub fn selector(self, workload: &str) -> Value {
+        json!({OWNER: self.name(), "app.kubernetes.io/component": workload})
+    }
+
+    /// The labels of an object of golive's.
+    pub fn labels(self, part: super::Part) -> BTreeMap<String, String> {
+        let labels = [
+            (MANAGED_BY, "golive".to_owned()),
+            (OWNER, self.name()),
+            (PART, part.word().to_owned()),
+            ("app.kubernetes.io/name", self.name()),
+        ];
+        labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// A pod template for one container.
+    pub fn pod(self, container: &Container, runs: Runs) -> Value {
+        let mut volumes: Vec<Value> = container.volumes.iter().map(|(volume, _)| volume.clone()).collect();
+        let mut container = container.clone();
+        volumes.push(json!({"name": "tmp", "emptyDir": {}}));
+        container.volumes.push((Value::Null, json!({"name": "tmp", "mountPath": "/tmp"})));
+        let mut spec = json!({
+            "serviceAccountName": self.name(),
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "securityContext": self.security(&container),
+            "containers": [container.spec()],
+            "volumes": volumes,
+        });
+        if runs == Runs::Once {
+            spec["restartPolicy"] = json!("Never");
+        }
+        if !self.saas.spec.image_pull_secrets.is_empty() {
+            let names: Vec<_> = self.saas.spec.image_pull_secrets.iter().map(|name| json!({"name": name})).collect();
+            spec["imagePullSecrets"] = json!(names);
+        }
+        let mut labels = self.selector(&container.name);
+        labels["app.kubernetes.io/name"] = json!(self.name());
+        json!({"metadata": {"labels": labels}, "spec": spec})
+    }
+
+    /// The pod's identity. With a volume all pods run as one user, so that they can share its files; without one the
+    /// application's image decides, and golive's own image runs as its own user.
+    fn security(self, container: &Container) -> Value {
+        let mut context = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+        let user = match (self.has_volume(), container.image == self.world.config.job_image) {
+            (true, _) => Some(VOLUME_USER),
+            (false, true) => Some(JOB_USER),
+            (false, false) => None,
+        };
+        if let Some(user) = user {
+            merge(&mut context, &json!({"runAsUser": user, "runAsGroup": user, "fsGroup": user}));
+            context["fsGroupChangePolicy"] = json!("OnRootMismatch");
+        }
+        context
+    }
+
+    /// Whether the application keeps its database on a volume.
+    pub fn has_volume(self) -> bool {
+        self.saas.spec.database.as_ref().is_some_and(|database| database.sqlite.is_some())
+    }
+
+    /// The environment of the application's own containers: what the spec says, the user's Secrets and ConfigMaps,
+    /// and the values that golive keeps, each by its own reference.
+    pub fn environment(self, container: &mut Container) {
+        let spec = &self.saas.spec;
+        let literal = spec.env.iter().map(|(name, value)| json!({"name": name, "value": value}));
+        let computed = self.computed_env().into_iter().map(|(name, value)| json!({"name": name, "value": value}));
+        let vault = self.vault_name();
+        let kept = self.kept_env().into_iter().map(|name| {
+            json!({"name": name, "valueFrom": {"secretKeyRef": {"name": vault, "key": name}}})
+        });
+        container.env.extend(computed.chain(kept).chain(literal));
+        container.env_from.extend(self.sources().into_iter().map(|source| match source {
+            Source::Secret(name) => json!({"secretRef": {"name": name}}),
+            Source::ConfigMap(name) => json!({"configMapRef": {"name": name}}),
+        }));
+    }
+
+    /// A hash of every value that the application's containers take from Secrets and ConfigMaps: its change restarts
+    /// exactly the pods that consume them.
+    pub fn environment_hash(self) -> String {
+        let mut text = String::new();
+        let mut add = |name: &str, value: &str| text.push_str(&format!("{}:{name}={}:{value};", name.len(), value.len()));
+        for source in self.sources() {
+            for (name, value) in self.world.source(&source).into_iter().flatten() {
+                add(name, secrecy::ExposeSecret::expose_secret(value));
+            }
+        }
+        let vault = self.world.vault().ok();
+        for name in self.kept_env() {
+            add(&name, vault.and_then(|v| v.value(&name)).unwrap_or_default());
+        }
+        hash(text.as_bytes(), 16)
+    }
+
+    /// The user's Secrets and ConfigMaps, in the order of the spec.
+    pub fn sources(self) -> Vec<Source> {
+        let source = |from: &crate::api::EnvFrom| match (&from.secret, &from.config_map) {
+            (Some(name), _) => Some(Source::Secret(name.clone())),
+            (None, Some(name)) => Some(Source::ConfigMap(name.clone())),
+            (None, None) => None,
+        };
+        self.saas.spec.env_from.iter().filter_map(source).collect()
+    }
+
+    /// Requests and limits: the spec says what a pod may use; a quarter of the CPU and all of the memory is set aside
+    /// for it, since CPU can be shared when it is short and memory can't. Without the block: modest ones.
+    pub fn resources(self) -> Value {
+        let asked = self.saas.spec.resources.clone().unwrap_or_default();
+        let memory = asked.memory.unwrap_or_else(|| "256Mi".to_owned());
+        let mut resources = json!({"requests": {"cpu": "50m", "memory": memory}, "limits": {"memory": memory}});
+        if let Some(cpu) = asked.cpu {
+            resources["requests"]["cpu"] = json!(format!("{}m", (millis(&cpu) / 4).max(10)));
+            resources["limits"]["cpu"] = json!(cpu);
+        }
+        resources
+    }
+
+    /// A container of golive's own image, for work beside the application.
+    pub fn worker(self, name: &str, task: &impl serde::Serialize) -> Container {
+        let task = serde_json::to_string(task).unwrap_or_default();
+        Container {
+            name: name.to_owned(),
+            image: self.world.config.job_image.clone(),
+            env: vec![json!({"name": "GOLIVE_TASK", "value": task}), json!({"name": "TMPDIR", "value": "/tmp"})],
+            resources: json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}),
+            ..Container::default()
+        }
+    }
+}
+
+/// A CPU quantity in thousandths: `2`, `0.5`, `250m`.
+fn millis(cpu: &str) -> u64 {
+    match cpu.strip_suffix('m') {
+        Some(millis) => millis.parse().unwrap_or(0),
+        None => {
+            let (whole, fraction) = cpu.split_once('.').unwrap_or((cpu, ""));
+            let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
+            whole.parse::<u64>().unwrap_or(0) * 1000 + fraction.parse::<u64>().unwrap_or(0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_quantities_are_read_in_thousandths() {
+        let cases = [("2", 2000), ("0.5", 500), ("1.25", 1250), ("250m", 250), ("", 0)];
+        cases.into_iter().for_each(|(cpu, expected)| assert_eq!(millis(cpu), expected, "{cpu}"));
+    }
+
+    #[test]
+    fn merging_goes_deep_and_leaves_the_rest() {
+        let mut target = json!({"a": {"b": 1, "c": 2}});
+        merge(&mut target, &json!({"a": {"b": 3}, "d": null}));
+        assert_eq!(target["a"], json!({"b": 3, "c": 2}));
+    }
+}

@@ -1,0 +1,266 @@
+//! The release: the image and what belongs to it, brought into production by stages, each done once per revision:
+//! test, backup, migrate, roll out, smoke. A stage that fails stops the release there; what ran before keeps running.
+
+use serde_json::json;
+
+use super::names::hash_of;
+use super::pod::{Container, Runs};
+use super::{Ask, Manifest, Steps, Verdict};
+use crate::api::{Release, SmokeStep};
+use crate::evidence::{Check, Failure, SmokeTask};
+use crate::fault::Hold;
+use crate::kinds::Kind;
+use crate::vault::Note;
+
+/// Revisions whose record is kept.
+const HISTORY: usize = 10;
+/// How long smoke checks are tried again: names and routes need a moment to be known everywhere.
+const SMOKE_SECONDS: u64 = 90;
+
+/// Plans the stages around the roll-out.
+pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
+    let release = ask.saas.spec.release.as_ref()?;
+    Some(ask.release(release))
+}
+
+/// A Job that runs once for a revision.
+struct Stage {
+    name: &'static str,
+    key: String,
+    job: String,
+    container: Container,
+}
+
+impl Ask<'_> {
+    fn release(self, release: &Release) -> Verdict {
+        self.world.vault()?;
+        let mut steps = Steps::default();
+        self.record(&mut steps);
+        if release.rehearse.unwrap_or(false) {
+            steps.wait(super::unsupported::hold("release.rehearse"));
+        }
+        if release.soak_minutes.is_some() {
+            steps.wait(super::unsupported::hold("release.soakMinutes"));
+        }
+        self.before_rollout(release, &mut steps);
+        self.after_rollout(release, &mut steps);
+        steps.evidence = format!("revision {} passed every stage", self.revision());
+        Ok(steps)
+    }
+
+    /// Names what is released: a hash over everything whose change needs the stages again.
+    pub fn revision(self) -> String {
+        let spec = &self.saas.spec;
+        let release = spec.release.clone().unwrap_or_default();
+        let images: Vec<_> = spec.processes.iter().map(|p| (&p.name, &p.image, &p.command)).collect();
+        let what = json!([spec.image, spec.command, spec.args, spec.env, images, release.test, release.migrate]);
+        hash_of(&what, 10)
+    }
+
+    /// Whether pods of this revision may run now.
+    ///
+    /// # Errors
+    /// The environment is not complete, or a stage before the roll-out is not done.
+    pub fn cleared_to_roll(self) -> Result<(), Hold> {
+        self.values_are_fit()?;
+        self.nothing_missing()?;
+        let Some(release) = &self.saas.spec.release else { return Ok(()) };
+        let ledger = &self.world.vault()?.ledger;
+        let revision = self.revision();
+        let open = self.stages_before(release).into_iter().find(|stage| ledger.stage_done(&revision, &stage.key).is_none());
+        match open {
+            Some(stage) => Err(Hold::event("StagePending", format!("waits for stage {} of revision {revision}: see ReleaseReady", stage.name))),
+            None => Ok(()),
+        }
+    }
+
+    fn stages_before(self, release: &Release) -> Vec<Stage> {
+        let mut stages = Vec::new();
+        if let Some(test) = &release.test {
+            stages.push(self.stage("test", &test.command, self.application("test")));
+        }
+        if release.backup_first.unwrap_or(false) && self.saas.spec.backup.is_some() {
+            stages.extend(self.backup_container(true).map(|container| self.stage("backup", &[], container)));
+        }
+        if let Some(migrate) = &release.migrate {
+            stages.push(self.stage("migrate", &migrate.command, self.application("migrate")));
+        }
+        stages
+    }
+
+    fn stage(self, name: &'static str, command: &[String], mut container: Container) -> Stage {
+        if !command.is_empty() {
+            container.command = command.to_vec();
+        }
+        container.name = name.to_owned();
+        Stage { name, key: name.to_owned(), job: self.named(&format!("{name}-{}", self.revision())), container }
+    }
+
+    /// The stages before the roll-out, strictly one after the other.
+    fn before_rollout(self, release: &Release, steps: &mut Steps) {
+        if let Err(hold) = self.values_are_fit().and_then(|()| self.nothing_missing()) {
+            return steps.wait(hold);
+        }
+        for stage in self.stages_before(release) {
+            if self.run(stage, steps).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Smoke: HTTP checks over the public address in one Job, and each command in a Job of its own.
+    fn after_rollout(self, release: &Release, steps: &mut Steps) {
+        if steps.waits.is_some() || release.smoke.is_empty() {
+            return self.prove(steps);
+        }
+        if let Err(hold) = self.is_public() {
+            return steps.wait(hold);
+        }
+        for stage in self.smoke_stages(release) {
+            self.run(stage, steps);
+        }
+        self.prove(steps);
+    }
+
+    /// Notes the revision as proven once nothing waits.
+    fn prove(self, steps: &mut Steps) {
+        let proven = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.proven.clone());
+        let revision = self.revision();
+        if steps.waits.is_none() && steps.actions.is_empty() && proven.as_ref() != Some(&revision) && self.is_up().is_ok() {
+            steps.note(Note::Proven(revision));
+        }
+    }
+
+    fn smoke_stages(self, release: &Release) -> Vec<Stage> {
+        let key = format!("smoke-{}", hash_of(&json!([release.smoke, self.url()]), 6));
+        let (commands, checks): (Vec<_>, Vec<_>) = release.smoke.iter().partition(|step| !step.command.is_empty());
+        let http = (!checks.is_empty()).then(|| {
+            let container = self.trusting(self.worker("smoke", &self.smoke_task(&checks)));
+            self.smoke_stage(&key, container)
+        });
+        let scripts = commands.into_iter().map(|step| {
+            let mut container = self.trusting(self.application(&step.name));
+            container.name = format!("smoke-{}", step.name);
+            container.command = step.command.clone();
+            container.env.push(json!({"name": "GOLIVE_URL", "value": self.url()}));
+            container.volumes.retain(|(volume, _)| volume["name"] != "data");
+            self.smoke_stage(&format!("{key}-{}", step.name), container)
+        });
+        http.into_iter().chain(scripts).collect()
+    }
+
+    fn smoke_stage(self, key: &str, container: Container) -> Stage {
+        let job = self.named(&format!("{key}-{}", self.revision()));
+        Stage { name: "smoke", key: key.to_owned(), job, container }
+    }
+
+    fn smoke_task(self, checks: &[&SmokeStep]) -> SmokeTask {
+        let check = |step: &&SmokeStep| Check {
+            name: step.name.clone(),
+            method: if step.post.is_some() { "POST".into() } else { "GET".into() },
+            path: step.post.clone().or(step.get.clone()).unwrap_or_else(|| "/".into()),
+            json: step.json.clone(),
+            status: u16::try_from(step.status.unwrap_or(200)).unwrap_or(200),
+            contains: None,
+            timeout_seconds: 10,
+        };
+        let base_url = self.url().unwrap_or_default();
+        SmokeTask { base_url, checks: checks.iter().map(check).collect(), deadline_seconds: SMOKE_SECONDS }
+    }
+
+    /// Adds the platform's own roots to what a container trusts.
+    pub fn trusting(self, mut container: Container) -> Container {
+        if self.world.trust.is_none() {
+            return container;
+        }
+        container.env.push(json!({"name": "SSL_CERT_FILE", "value": "/etc/golive/trust/ca.crt"}));
+        container.env.push(json!({"name": "REQUESTS_CA_BUNDLE", "value": "/etc/golive/trust/ca.crt"}));
+        container.mount("trust", json!({"configMap": {"name": self.named("trust")}}), "/etc/golive/trust", true)
+    }
+
+    /// Runs a stage's Job once, and gives its outcome: `Some` once it is done.
+    fn run(self, stage: Stage, steps: &mut Steps) -> Option<()> {
+        let revision = self.revision();
+        let done = self.world.vault.as_ref().ok()?.ledger.stage_done(&revision, &stage.key);
+        let exists = self.world.children.find(Kind::Job, &stage.job).is_some();
+        if exists {
+            steps.keep(Kind::Job, stage.job.clone());
+        }
+        if done.is_some() {
+            return Some(());
+        }
+        if !exists {
+            self.start(&stage, steps);
+        }
+        match self.job_outcome(&stage.job) {
+            Some(Ok(())) => steps.note(Note::Stage(revision, stage.key, self.world.now)),
+            Some(Err(failure)) => steps.wait(self.failed(&stage, &failure.message)),
+            None => steps.wait(Hold::event("StageRunning", format!("stage {} of revision {revision} runs as Job {}", stage.name, stage.job))),
+        }
+        None
+    }
+
+    fn start(self, stage: &Stage, steps: &mut Steps) {
+        let mut spec = self.job(self.pod(&stage.container, Runs::Once));
+        spec["backoffLimit"] = json!(if stage.name == "smoke" { 2 } else { 0 });
+        spec["activeDeadlineSeconds"] = json!(1800);
+        steps.declare(Manifest::new(Kind::Job, stage.job.clone(), json!({"spec": spec})));
+    }
+
+    fn failed(self, stage: &Stage, message: &str) -> Hold {
+        let (job, namespace) = (&stage.job, self.saas.metadata.namespace.clone().unwrap_or_default());
+        Hold::person(
+            "StageFailed",
+            format!(
+                "stage {} failed: {message}. See `kubectl logs -n {namespace} job/{job}`; correct the spec, or run it again by `kubectl delete job -n {namespace} {job}`",
+                stage.name
+            ),
+        )
+    }
+
+    /// How a Job ended, with the failure that its pod told; `None` while it runs.
+    pub fn job_outcome(self, job: &str) -> Option<Result<(), Failure>> {
+        let ended = |condition| self.world.has_condition(Kind::Job, job, condition);
+        if ended("Complete") {
+            return Some(Ok(()));
+        }
+        let told = self.world.outcomes.get(job).and_then(|told| serde_json::from_value(told.clone()).ok());
+        let silent = || Failure::new("Failed", "its pod ended with an error");
+        ended("Failed").then(|| Err(told.unwrap_or_else(silent)))
+    }
+
+    /// Whether every workload runs this revision.
+    fn is_up(self) -> Result<(), Hold> {
+        self.workloads().iter().try_for_each(|workload| self.is_rolled_out(workload))
+    }
+
+    /// Whether the public address leads to pods of this revision.
+    pub fn is_public(self) -> Result<(), Hold> {
+        if self.url().is_none() {
+            return Err(Hold::person("NoDomain", "smoke tests go over the public address: add `domains`"));
+        }
+        self.is_up()?;
+        self.world.certificate(&self.hosts())?;
+        self.is_served()?;
+        self.is_resolvable()
+    }
+
+    /// Keeps a ControllerRevision for each release: the history that kubectl knows.
+    fn record(self, steps: &mut Steps) {
+        let revisions: Vec<_> = self.world.children.of_kind(Kind::ControllerRevision).collect();
+        let number = |o: &kube::api::DynamicObject| o.data["revision"].as_i64().unwrap_or(0);
+        let name = self.named(&self.revision());
+        let newest = revisions.iter().map(|o| number(o)).max().unwrap_or(0);
+        let known = self.world.children.find(Kind::ControllerRevision, &name).map(number);
+        let mut old: Vec<_> = revisions.iter().filter(|o| o.metadata.name.as_ref() != Some(&name)).collect();
+        old.sort_by_key(|o| -number(o));
+        old.into_iter().take(HISTORY - 1).for_each(|o| steps.keep(Kind::ControllerRevision, o.metadata.name.clone().unwrap_or_default()));
+        match known {
+            Some(_) => steps.keep(Kind::ControllerRevision, name),
+            None => {
+                let body = json!({"revision": newest + 1, "data": {"image": self.saas.spec.image, "revision": self.revision()}});
+                steps.declare(Manifest::new(Kind::ControllerRevision, name, body));
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Values: those that golive generates once and keeps, and the check that everything the application needs is there,
+//! is strong, and belongs to this environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use super::{Ask, Steps, Verdict};
+use crate::api::{Environment, Generate};
+use crate::fault::Hold;
+use crate::vault::{Note, Vault};
+
+/// Values that examples ship with and that nobody changed.
+const PLACEHOLDERS: [&str; 9] =
+    ["change-me", "changeme", "change_me", "replace-me", "replaceme", "your-secret", "your_secret", "example-secret", "xxxx"];
+/// Whole values that are no secret.
+const DEFAULTS: [&str; 8] = ["secret", "password", "default", "admin", "dev", "test", "none", "null"];
+/// The least length of a key that signs sessions or tokens.
+const KEY_CHARACTERS: usize = 32;
+
+/// Plans the generated values and checks all others.
+pub fn plan(ask: Ask<'_>) -> Verdict {
+    let vault = ask.world.vault()?;
+    let mut steps = Steps::default();
+    for generate in ask.generated() {
+        ask.generate(generate, vault).into_iter().for_each(|note| steps.note(note));
+    }
+    ask.unwanted(vault).into_iter().for_each(|env| steps.note(Note::Drop(env)));
+    steps.or_wait(ask.values_are_fit());
+    steps.or_wait(ask.nothing_missing());
+    steps.evidence = format!("{} values kept, {} required and present", vault.values.len(), ask.required().len());
+    Ok(steps)
+}
+
+impl Ask<'_> {
+    fn generated(&self) -> &[Generate] {
+        self.saas.spec.secrets.as_ref().map(|secrets| secrets.generate.as_slice()).unwrap_or_default()
+    }
+
+    fn required(&self) -> &[String] {
+        self.saas.spec.secrets.as_ref().map(|secrets| secrets.require.as_slice()).unwrap_or_default()
+    }
+
+    /// The notes that make or rotate one generated value.
+    fn generate(self, generate: &Generate, vault: &Vault) -> Vec<Note> {
+        let made = vault.ledger.generated.get(&generate.env).copied();
+        let old = vault.values.get(&generate.env);
+        if let (Some(_), None) = (old, made) {
+            return vec![Note::Generated(generate.env.clone(), self.world.now)];
+        }
+        let due = |days: i32| made.is_some_and(|at| at + SignedDuration::from_hours(24 * i64::from(days)) <= self.world.now);
+        let asked = made.is_some_and(|at| self.is_rotation_asked_since(&generate.env, at));
+        if old.is_some() && !generate.rotate_after_days.is_some_and(due) && !asked {
+            return Vec::new();
+        }
+        let value = derived(&self.world.entropy, &generate.env, usize::try_from(generate.bytes).unwrap_or(32));
+        let mut notes = vec![Note::Value(generate.env.clone(), value.into()), Note::Generated(generate.env.clone(), self.world.now)];
+        if let (Some(env), Some(old)) = (&generate.keep_previous_as, old) {
+            notes.push(Note::Value(env.clone(), old.clone()));
+        }
+        notes
+    }
+
+    /// Whether an open request asks for a value to be rotated that was made before the request.
+    pub fn is_rotation_asked_since(self, env: &str, made: Timestamp) -> bool {
+        self.world.operations.iter().any(|operation| {
+            let asked = operation.metadata.creation_timestamp.as_ref().is_some_and(|t| t.0 > made);
+            asked && operation.spec.rotate.as_ref().is_some_and(|rotate| rotate.env.iter().any(|name| name == env))
+        })
+    }
+
+    /// Values in the vault that no field of the spec names any more.
+    fn unwanted(self, vault: &Vault) -> Vec<String> {
+        let wanted: BTreeSet<String> = self.nameable_env().into_iter().collect();
+        vault.values.keys().filter(|env| !wanted.contains(*env)).cloned().collect()
+    }
+
+    /// Every env name that the vault may hold by this spec.
+    fn nameable_env(self) -> Vec<String> {
+        let generated = self.generated().iter().flat_map(|g| [Some(g.env.clone()), g.keep_previous_as.clone()]).flatten();
+        let mut names: Vec<String> = generated.chain(self.webhook_env()).collect();
+        names.extend(self.sentry_env());
+        names
+    }
+
+    /// The env names that containers take from the vault: all that the spec names, but previous values only where
+    /// there is one.
+    pub fn kept_env(self) -> Vec<String> {
+        let vault = self.world.vault().ok();
+        let optional = self.previous_env();
+        let there = |name: &String| vault.is_some_and(|v| v.values.contains_key(name));
+        let mut names: Vec<String> = self.nameable_env().into_iter().filter(|n| !optional.contains(n) || there(n)).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn previous_env(self) -> BTreeSet<String> {
+        let generated = self.generated().iter().filter_map(|g| g.keep_previous_as.clone());
+        let webhooks = self.webhooks().iter().filter_map(|w| w.previous_secret_env.clone());
+        generated.chain(webhooks).collect()
+    }
+
+    /// Values that follow from the spec itself.
+    pub fn computed_env(self) -> Vec<(String, String)> {
+        let spec = &self.saas.spec;
+        let sqlite = spec.database.as_ref().and_then(|database| database.sqlite.as_ref());
+        let database = sqlite.map(|sqlite| (sqlite.env.clone(), sqlite.file.clone()));
+        let port = ("PORT".to_owned(), spec.port.to_string());
+        database.into_iter().chain([port]).filter(|(name, _)| !spec.env.contains_key(name)).collect()
+    }
+
+    /// Whether containers can be given their whole environment.
+    ///
+    /// # Errors
+    /// Names each variable that is missing, and who is to provide it.
+    pub fn nothing_missing(self) -> Result<(), Hold> {
+        let vault = self.world.vault()?;
+        let pending: Vec<String> = self.kept_env().into_iter().filter(|env| vault.value(env).is_none()).collect();
+        let mut known: BTreeSet<String> = self.saas.spec.env.keys().cloned().collect();
+        known.extend(self.computed_env().into_iter().map(|(name, _)| name).chain(self.kept_env()));
+        for source in self.sources() {
+            known.extend(self.world.source(&source)?.keys().cloned());
+        }
+        let missing: Vec<&String> = self.required().iter().filter(|name| !known.contains(*name)).collect();
+        if !missing.is_empty() {
+            let names = quoted(missing);
+            let hint = "add them to a Secret of `envFrom`, to `env`, or to `secrets.generate`";
+            return Err(Hold::event("KeysMissing", format!("`secrets.require` names {names}, which nothing provides: {hint}")));
+        }
+        match pending.is_empty() {
+            true => Ok(()),
+            false => Err(Hold::event("ValuesPending", format!("golive still has to obtain {}", quoted(&pending)))),
+        }
+    }
+
+    /// Whether the user's values are fit for this environment; no value is ever shown.
+    ///
+    /// # Errors
+    /// Names the first variable that is not.
+    pub fn values_are_fit(self) -> Result<(), Hold> {
+        for source in self.sources() {
+            for (name, value) in self.world.source(&source)? {
+                let flaw = flaw(name, value.expose_secret(), self.saas.spec.environment);
+                flaw.map_or(Ok(()), |(reason, text)| Err(Hold::event(reason, format!("`{name}` in {source} {text}"))))?;
+            }
+        }
+        let literal: &BTreeMap<String, String> = &self.saas.spec.env;
+        literal.iter().try_for_each(|(name, value)| match flaw(name, value, self.saas.spec.environment) {
+            Some((reason, text)) => Err(Hold::person(reason, format!("`env.{name}` {text}"))),
+            None => Ok(()),
+        })
+    }
+}
+
+/// What is wrong with a value, in words that do not show it.
+fn flaw(name: &str, value: &str, environment: Environment) -> Option<(&'static str, String)> {
+    let production = environment == Environment::Production;
+    let lower = value.trim().to_lowercase();
+    let live = ["sk_live_", "rk_live_", "pk_live_"].iter().any(|prefix| value.starts_with(prefix));
+    if live && !production {
+        let text = format!("is a live Stripe key in environment {environment:?}: use a test key, or set `environment: Production`");
+        return Some(("LiveKeyOutsideProduction", text));
+    }
+    if !production || !is_secret(name) {
+        return None;
+    }
+    if PLACEHOLDERS.iter().any(|p| lower.contains(p)) || DEFAULTS.contains(&lower.as_str()) || lower.is_empty() {
+        return Some(("WeakSecret", "is empty or a default that came with an example: set a value of its own".into()));
+    }
+    let distinct = value.chars().collect::<BTreeSet<_>>().len();
+    let signs = ["SECRET_KEY", "JWT_SECRET", "JWT_SECRET_KEY", "SESSION_SECRET"].contains(&name);
+    if signs && (value.chars().count() < KEY_CHARACTERS || distinct < 8) {
+        let text = format!("is too weak to sign with: use at least {KEY_CHARACTERS} random characters, or `secrets.generate`");
+        return Some(("WeakSecret", text));
+    }
+    None
+}
+
+/// Whether a variable of this name holds a secret.
+fn is_secret(name: &str) -> bool {
+    ["SECRET", "PASSWORD", "PASSWD", "TOKEN", "_KEY", "CREDENTIAL"].iter().any(|word| name.to_uppercase().contains(word))
+}
+
+fn quoted<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// `bytes` bytes in hex, derived from this pass's randomness for one name.
+pub fn derived(entropy: &[u8; 32], name: &str, bytes: usize) -> String {
+    let block = |counter: u32| Sha256::new().chain_update(entropy).chain_update(counter.to_be_bytes()).chain_update(name).finalize();
+    let blocks = (0u32..).map(block).take(bytes.div_ceil(32));
+    let mut text: String = blocks.flat_map(|block| block.to_vec()).map(|byte| format!("{byte:02x}")).collect();
+    text.truncate(bytes * 2);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derived_values_have_the_asked_length_and_differ_by_name() {
+        let entropy = [7; 32];
+        assert_eq!(derived(&entropy, "A", 48).len(), 96);
+        assert_ne!(derived(&entropy, "A", 32), derived(&entropy, "B", 32));
+        assert_ne!(derived(&entropy, "A", 32), derived(&[8; 32], "A", 32));
+    }
+
+    #[test]
+    fn flaws_are_named_without_the_value() {
+        let production = Environment::Production;
+        let cases = [
+            ("SECRET_KEY", "change-me-please-change-me-please-now", production, Some("WeakSecret")),
+            ("SECRET_KEY", "short", production, Some("WeakSecret")),
+            ("SECRET_KEY", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", production, Some("WeakSecret")),
+            ("DB_PASSWORD", "password", production, Some("WeakSecret")),
+            ("DB_PASSWORD", "", production, Some("WeakSecret")),
+            ("SECRET_KEY", "4fc0a1be27d39586e7b1c2d3f4a59687", production, None),
+            ("GREETING", "change-me", production, None),
+            ("SECRET_KEY", "change-me", Environment::Development, None),
+            ("STRIPE_SECRET_KEY", "sk_live_abc", Environment::Staging, Some("LiveKeyOutsideProduction")),
+            ("STRIPE_SECRET_KEY", "sk_live_abc", production, None),
+            ("STRIPE_SECRET_KEY", "sk_test_abc", Environment::Staging, None),
+        ];
+        for (name, value, environment, expected) in cases {
+            let found = flaw(name, value, environment);
+            assert_eq!(found.as_ref().map(|(reason, _)| *reason), expected, "{name} in {environment:?}");
+            assert!(value.is_empty() || !found.is_some_and(|(_, text)| text.contains(value)), "{name} is shown");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The certificate: ordered when it is missing, does not cover every host, or the CA wants it renewed; each step rests on
+//! what the step before stored. The old certificate serves until the new one is verified.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::claims::Vendor;
+use super::pod::Runs;
+use super::{AcmeStep, Action, Ask, Manifest, Steps, Verdict};
+use crate::certificate::ledger::{Attempt, Outcome, may_order};
+use crate::certificate::{Certificate, renew_at};
+use crate::evidence::SolveTask;
+use crate::fault::Hold;
+use crate::kinds::Kind;
+use crate::vault::Note;
+use crate::vendors::acme::{self, Challenge, ChallengeState, Progress, Status};
+use crate::world::Pending;
+
+/// How often an order that is under way is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// The port on which the solver answers.
+const SOLVER_PORT: u16 = 8089;
+
+/// Plans the certificate for all hosts.
+pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
+    if ask.hosts().is_empty() {
+        return None;
+    }
+    let brought = ask.saas.spec.tls.as_ref().is_some_and(|tls| tls.secret_name.is_some());
+    Some(if brought { ask.brought() } else { ask.issued() })
+}
+
+impl Ask<'_> {
+    /// A certificate that the user brings.
+    fn brought(self) -> Verdict {
+        let mut steps = Steps::default();
+        if let Some(certificate) = steps.or_wait(self.world.certificate(&self.hosts())) {
+            steps.evidence = format!("brought by the user, valid until {}", certificate.not_after);
+        }
+        Ok(steps)
+    }
+
+    /// The names of the certificate, sorted.
+    fn certificate_names(self) -> Vec<String> {
+        let mut names = self.hosts();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn issued(self) -> Verdict {
+        let mut steps = Steps::default();
+        let held = self.world.certificate.as_ref().map_err(Hold::from)?.as_ref();
+        let pending = self.world.order.as_ref().map_err(Hold::from)?.as_ref();
+        let names = self.certificate_names();
+        let due = held.is_none_or(|certificate| self.is_due(certificate, &names));
+        match pending {
+            _ if due => self.drive(&names, pending, &mut steps)?,
+            Some(pending) => steps.act(Action::Acme(AcmeStep::Abandon { names: pending.names.clone() })),
+            None => {}
+        }
+        match held.filter(|c| names.iter().all(|name| c.covers(name)) && c.not_after > self.world.now) {
+            Some(certificate) => self.serves(certificate, &mut steps),
+            None => steps.wait(Hold::after("Issuing", LOOK, self.stands_at(pending))),
+        }
+        Ok(steps)
+    }
+
+    /// A valid certificate is there: a renewal under way is no reason not to be ready.
+    fn serves(self, certificate: &Certificate, steps: &mut Steps) {
+        steps.evidence = format!("valid until {}, renewed from {}", certificate.not_after, self.renewal(certificate));
+        if steps.actions.is_empty() {
+            steps.waits = None;
+        }
+    }
+
+    /// When the certificate is to be renewed.
+    pub fn renewal(self, certificate: &Certificate) -> Timestamp {
+        renew_at(certificate, self.world.window.as_ref(), &self.world.mark.owner)
+    }
+
+    fn is_due(self, certificate: &Certificate, names: &[String]) -> bool {
+        self.world.now >= self.renewal(certificate) || !names.iter().all(|name| certificate.covers(name))
+    }
+
+    /// The next step of an order.
+    fn drive(self, names: &[String], pending: Option<&Pending>, steps: &mut Steps) -> Result<(), Hold> {
+        let named = self.saas.spec.tls.as_ref().and_then(|tls| tls.account.as_deref());
+        let (account, _) = self.account(Vendor::Acme, named)?;
+        names.iter().try_for_each(|name| self.may_use(name, account))?;
+        steps.again = Some(LOOK);
+        let step = match pending {
+            None => {
+                self.within_limits(names)?;
+                AcmeStep::Intend { account: account.to_owned(), names: names.to_vec() }
+            }
+            Some(p) if p.names != names || p.account != account => AcmeStep::Abandon { names: p.names.clone() },
+            Some(p) => match (&p.url, &p.progress) {
+                (Some(url), Some(Ok(progress))) => return self.advance(p, url, progress, steps),
+                (Some(_), Some(Err(fault))) => return Err(fault.into()),
+                _ => {
+                    steps.note(Note::Order(self.entry(p, Outcome::Open)));
+                    AcmeStep::Order { account: account.to_owned(), names: names.to_vec(), replaces: self.is_renewal() }
+                }
+            },
+        };
+        steps.act(Action::Acme(step));
+        Ok(())
+    }
+
+    /// The order's line in the ledger.
+    pub fn entry(self, pending: &Pending, outcome: Outcome) -> Attempt {
+        Attempt { at: pending.at, names: pending.names.iter().cloned().collect(), outcome, replaces: self.is_exempt() }
+    }
+
+    /// Renewals that name the certificate which they replace do not count against the CA's limits.
+    fn is_exempt(self) -> bool {
+        self.is_renewal() && self.world.window.is_some()
+    }
+
+    fn is_renewal(self) -> bool {
+        matches!(&self.world.certificate, Ok(Some(c)) if self.certificate_names().iter().all(|n| c.covers(n)))
+    }
+
+    fn within_limits(self, names: &[String]) -> Result<(), Hold> {
+        let orders = &self.world.vault()?.ledger.orders;
+        let names: BTreeSet<String> = names.iter().cloned().collect();
+        may_order(orders, &names, self.is_exempt(), self.world.now).map_err(|wait| {
+            let seconds = self.world.now.duration_until(wait.until).as_secs().max(1).unsigned_abs();
+            let message = format!("{}; the next order is placed after {}", wait.message, wait.until);
+            Hold::after(wait.reason, Duration::from_secs(seconds), message)
+        })
+    }
+
+    fn advance(self, pending: &Pending, url: &str, progress: &Progress, steps: &mut Steps) -> Result<(), Hold> {
+        let (account, url, names) = (pending.account.clone(), url.to_owned(), pending.names.clone());
+        match progress.status {
+            Status::Pending => return self.challenge(pending, &url, progress, steps),
+            Status::Ready => steps.act(Action::Acme(AcmeStep::Finalize { account, url, names })),
+            Status::Processing => {}
+            Status::Valid => steps.act(Action::Acme(AcmeStep::Take { account, url, names })),
+            Status::Invalid => {
+                steps.note(Note::Order(self.entry(pending, Outcome::Failed)));
+                steps.act(Action::Acme(AcmeStep::Abandon { names }));
+                steps.wait(Hold::after("OrderFailed", LOOK, format!("the CA refused the order: {}", told(progress))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Proofs must be out before the CA is asked to look: a failed check counts against the account's limits.
+    fn challenge(self, pending: &Pending, url: &str, progress: &Progress, steps: &mut Steps) -> Result<(), Hold> {
+        let open: Vec<&Challenge> = self.chosen(progress).filter(|c| c.status == ChallengeState::Pending).collect();
+        if open.iter().any(|c| c.kind == acme::Kind::Http01) {
+            self.solver(&open, steps);
+        }
+        for challenge in &open {
+            self.is_out(challenge)?;
+        }
+        let names = open.iter().map(|c| (c.name.clone(), c.kind == acme::Kind::Dns01)).collect::<BTreeMap<_, _>>();
+        if !names.is_empty() {
+            let account = pending.account.clone();
+            steps.act(Action::Acme(AcmeStep::Ready { account, url: url.to_owned(), names }));
+        }
+        Ok(())
+    }
+
+    /// The challenges that are answered: over DNS where we hold the zone, else over HTTP.
+    fn chosen<'a>(self, progress: &'a Progress) -> impl Iterator<Item = &'a Challenge> {
+        let world = self.world;
+        progress.challenges.iter().filter(move |challenge| {
+            let held = matches!(world.zones.get(&challenge.name), Some(Ok(Some(_))));
+            let kind = if held { acme::Kind::Dns01 } else { acme::Kind::Http01 };
+            challenge.kind == kind
+        })
+    }
+
+    fn is_out(self, challenge: &Challenge) -> Result<(), Hold> {
+        let pending = |text: String| Hold::after("ProofPending", LOOK, text);
+        if challenge.kind == acme::Kind::Http01 {
+            let ready = self.world.field(Kind::Job, &self.named("solver"), "/status/ready").and_then(|n| n.as_i64());
+            return match ready {
+                Some(1..) => Ok(()),
+                _ => Err(pending(format!("the solver for {} is starting", challenge.name))),
+            };
+        }
+        match self.world.published.get(&challenge.name) {
+            Some(Ok(values)) if values.contains(&challenge.proof) => Ok(()),
+            Some(Err(fault)) => Err(fault.into()),
+            _ => Err(pending(format!("the name servers of {} do not all show the proof yet", challenge.name))),
+        }
+    }
+
+    /// The proofs that DNS has to show: by host.
+    pub fn proofs(self) -> Vec<(String, String)> {
+        let Ok(Some(Pending { progress: Some(Ok(progress)), .. })) = &self.world.order else { return Vec::new() };
+        if progress.status != Status::Pending {
+            return Vec::new();
+        }
+        let over_dns = self.chosen(progress).filter(|c| c.kind == acme::Kind::Dns01);
+        over_dns.map(|c| (c.name.clone(), c.proof.clone())).collect()
+    }
+
+    /// A Job that answers the CA over HTTP, and the way to it.
+    fn solver(self, open: &[&Challenge], steps: &mut Steps) {
+        let name = self.named("solver");
+        let over_http = || open.iter().filter(|c| c.kind == acme::Kind::Http01);
+        let answers = over_http().map(|c| (c.token.clone(), c.proof.clone())).collect();
+        let task = SolveTask { answers, port: SOLVER_PORT, deadline_seconds: 1800 };
+        let mut container = self.worker("solve", &task);
+        container.extra = json!({
+            "ports": [{"name": "http", "containerPort": SOLVER_PORT, "protocol": "TCP"}],
+            "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
+        });
+        let mut spec = self.job(self.pod(&container, Runs::Once));
+        spec["activeDeadlineSeconds"] = json!(1800);
+        match self.world.children.find(Kind::Job, &name) {
+            Some(_) => steps.keep(Kind::Job, name.clone()),
+            None => steps.declare(Manifest::new(Kind::Job, name.clone(), json!({"spec": spec}))),
+        }
+        let ports = json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]);
+        let service = json!({"spec": {"type": "ClusterIP", "selector": self.selector("solve"), "ports": ports}});
+        steps.declare(Manifest::new(Kind::Service, name.clone(), service));
+        let hosts: Vec<String> = over_http().map(|c| c.name.clone()).collect();
+        steps.manifests.extend(self.solver_route(&name, &hosts));
+    }
+
+    fn stands_at(self, pending: Option<&Pending>) -> String {
+        let names = self.certificate_names().join(", ");
+        match pending.and_then(|p| p.progress.as_ref()) {
+            Some(Ok(progress)) => format!("the order for {names} is {:?} at the CA{}", progress.status, separated(&told(progress))),
+            Some(Err(fault)) => format!("the order for {names}: {fault}"),
+            None => format!("an order for {names} is being placed"),
+        }
+    }
+}
+
+fn told(progress: &Progress) -> String {
+    let challenges = progress.challenges.iter().filter_map(|c| c.error.as_ref().map(|e| format!("{}: {e}", c.name)));
+    progress.error.iter().cloned().chain(challenges).collect::<Vec<_>>().join("; ")
+}
+
+fn separated(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
+}
