@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use super::budget::LATE;
 use crate::evidence::{Failure, Limits, Target};
 
 /// There is no repository at the address.
@@ -108,9 +109,9 @@ pub fn read(target: &Target, code: Option<i32>, said: &str) -> Failure {
 /// The failure of a call that was cut off.
 pub fn unfinished(target: &Target, failure: Failure, said: &str) -> Failure {
     match failure.reason.as_str() {
-        "DeadlineExceeded" if !said.trim().is_empty() => {
+        LATE if !said.trim().is_empty() => {
             let text = format!("{}; the last that restic said: {}", failure.message, brief(said));
-            Failure::new("DeadlineExceeded", about(target, &text))
+            Failure::new(LATE, about(target, &text))
         }
         _ => Failure::new(&failure.reason, about(target, &failure.message)),
     }

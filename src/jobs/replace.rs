@@ -142,19 +142,27 @@ mod tests {
         file
     }
 
+    /// The exchange is made to fail at its last step: a rename does not cross file systems. What is left then is what a
+    /// crash just before the rename leaves.
     #[tokio::test]
-    async fn the_log_is_in_the_file_before_anything_is_exchanged() {
-        let dir = std::env::temp_dir().join(format!("golive-replace-{}", std::process::id()));
+    async fn the_log_is_in_the_old_file_before_anything_is_exchanged() {
+        let name = format!("golive-replace-{}", std::process::id());
+        let (dir, elsewhere) = (std::env::temp_dir().join(&name), Path::new("/dev/shm").join(&name));
         fs::create_dir_all(&dir).unwrap();
-        let file = crashed(&dir);
+        fs::create_dir_all(&elsewhere).unwrap();
+        let file = crashed(&elsewhere);
         assert!(fs::metadata(beside(&file, "-wal")).unwrap().len() > 0);
         let (_stop, stopped) = tokio::sync::watch::channel(false);
-        assert!(settle(&file, &Budget::new(stopped)).await.unwrap());
+        let budget = Budget::new(stopped);
+        let manifest = source::copy(&Source::Sqlite { file: crashed(&dir) }, &dir, &budget).await.unwrap();
+        let failure = swap(&dir.join(SQLITE), &file, &manifest, &budget).await.unwrap_err();
+        assert_eq!(failure.reason, "DatabaseUnwritable");
+        assert_eq!(fs::metadata(beside(&file, "-wal")).map(|meta| meta.len()).unwrap_or(0), 0);
         let alone = dir.join("alone.sqlite3");
         fs::copy(&file, &alone).unwrap();
         let rows = Command::new("sqlite3").arg(&alone).arg("SELECT x FROM t").output().unwrap().stdout;
         assert_eq!(rows, b"7\n");
-        assert_eq!(fs::metadata(beside(&file, "-wal")).map(|meta| meta.len()).unwrap_or(0), 0);
         fs::remove_dir_all(&dir).unwrap();
+        fs::remove_dir_all(&elsewhere).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::budget::Budget;
+use super::budget::{Budget, LATE};
 use super::child::{self, Feed, Unfinished};
 use super::faults;
 use super::retention::{BEFORE_RESTORE, Snapshot, VERIFIED};
@@ -82,7 +82,7 @@ impl Repository {
                 tracing::info!(account = %self.target.account, "the repository is new");
                 self.call(&["init"], None, &brief).await.map(|_| vec![])
             }
-            Err(failure) if failure.reason == "DeadlineExceeded" => Err(faults::silent(&self.target, limits, &failure)),
+            Err(failure) if failure.reason == LATE => Err(faults::silent(&self.target, limits, &failure)),
             other => other,
         }
     }
@@ -152,16 +152,26 @@ impl Repository {
     /// A call that takes a lock: waits for other jobs, and removes only locks whose owners are gone.
     async fn locking(&self, args: &[&str], dir: Option<&Path>) -> Result<String, Failure> {
         let patience = self.budget.within(LOCK_PATIENCE);
+        let mut locked = None;
         loop {
-            match self.call(args, dir, &self.budget).await {
-                Err(failure) if failure.reason == faults::LOCKED && patience.check().is_ok() => {
-                    tracing::info!(account = %self.target.account, "the repository is locked: waiting");
-                    self.call(&["unlock"], None, &self.budget).await?;
-                    self.budget.pause(LOCK_PAUSE).await?;
-                }
+            let failure = match self.call(args, dir, &self.budget).await {
+                Err(failure) if failure.reason == faults::LOCKED => failure,
+                // Time ran out because of the lock.
+                Err(failure) if failure.reason == LATE => return Err(locked.unwrap_or(failure)),
                 other => return other,
+            };
+            match self.make_way(&patience).await {
+                Err(spent) if spent.reason == LATE => return Err(failure),
+                other => other?,
             }
+            locked = Some(failure);
         }
+    }
+
+    async fn make_way(&self, patience: &Budget) -> Result<(), Failure> {
+        tracing::info!(account = %self.target.account, "the repository is locked: waiting");
+        self.call(&["unlock"], None, patience).await?;
+        patience.pause(LOCK_PAUSE).await
     }
 
     async fn call(&self, args: &[&str], dir: Option<&Path>, budget: &Budget) -> Result<String, Failure> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::budget::Budget;
+use super::budget::{Budget, INTERRUPTED};
 use super::scratch::unwritable;
 use super::sqlite;
 use crate::evidence::{Contents, Failure, Source};
@@ -148,7 +148,7 @@ fn differs(what: &str) -> Failure {
 async fn digest(file: &Path, budget: &Budget) -> Result<(u64, String), Failure> {
     let (path, budget) = (file.to_owned(), budget.clone());
     let task = tokio::task::spawn_blocking(move || digest_now(&path, &budget));
-    task.await.map_err(|error| Failure::new("Interrupted", error.to_string()))?
+    task.await.map_err(|error| Failure::new(INTERRUPTED, error.to_string()))?
 }
 
 fn digest_now(path: &PathBuf, budget: &Budget) -> Result<(u64, String), Failure> {

@@ -24,15 +24,26 @@ fn a_backup_restores_to_what_was_there() {
 
 #[test]
 fn a_backup_is_consistent_while_rows_are_written() {
-    let place = Place::new("writer");
+    copy_under_load(&Place::new("writer-wal"), "wal");
+}
+
+#[test]
+fn a_busy_writer_does_not_starve_a_backup() {
+    copy_under_load(&Place::new("writer-delete"), "delete");
+}
+
+fn copy_under_load(place: &Place, mode: &str) {
     place.fill(20_000);
-    sqlite(&place.database(), "CREATE TABLE a (n INTEGER); CREATE TABLE b (n INTEGER);");
+    sqlite(&place.database(), &format!("PRAGMA journal_mode = {mode}; CREATE TABLE a (n); CREATE TABLE b (n);"));
+    let count = || sqlite(&place.database(), "SELECT count(*) FROM a").trim().parse::<u64>().unwrap();
     let script = "BEGIN; INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); COMMIT;\n";
-    let (writer, stop) = write_for_ever(&place, script);
-    eventually("the writer writes", || sqlite(&place.database(), "SELECT count(*) > 50 FROM a").trim() == "1");
-    let before: u64 = sqlite(&place.database(), "SELECT count(*) FROM a").trim().parse().unwrap();
-    let evidence = place.succeed("backup", &place.backup_task(&[place.local()]));
-    let after: u64 = sqlite(&place.database(), "SELECT count(*) FROM a").trim().parse().unwrap();
+    let (writer, stop) = write_for_ever(place, script);
+    eventually("the writer writes", || count() > 50);
+    let before = count();
+    let mut task = place.backup_task(&[place.local()]);
+    task["limits"]["job_seconds"] = json!(60);
+    let evidence = place.succeed("backup", &task);
+    let after = count();
     drop(stop);
     writer.join().unwrap();
     let (a, b) = (evidence["rows"]["a"].as_u64().unwrap(), evidence["rows"]["b"].as_u64().unwrap());
@@ -194,6 +205,41 @@ fn sigterm_ends_a_backup_and_leaves_no_lock_or_file() {
     assert_eq!(run.evidence["reason"], json!("Interrupted"), "{}", run.evidence);
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     assert_eq!(place.restic(&["list", "locks", "--no-lock"]), "");
+}
+
+#[test]
+fn backups_to_one_repository_wait_for_each_other() {
+    let (one, two) = (Place::new("together-1"), Place::new("together-2"));
+    one.fill(10);
+    two.fill(20);
+    one.restic(&["init"]);
+    let task = two.backup_task(&[one.local()]);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| two.succeed("backup", &task)["rows"]["users"].clone());
+        assert_eq!(one.succeed("backup", &one.backup_task(&[one.local()]))["rows"]["users"], json!(10));
+        assert_eq!(other.join().unwrap(), json!(20));
+    });
+    assert!(one.snapshots().iter().all(|entry| entry["tags"].to_string().contains("verified")));
+}
+
+#[test]
+fn a_lock_is_respected_while_its_owner_lives_and_removed_after() {
+    let place = Place::new("lock");
+    place.fill(10);
+    place.restic(&["init"]);
+    let mut command = Command::new("restic");
+    command.args(["--repo", &place.path("repository"), "--password-file", &place.path("password"), "--no-cache"]);
+    let mut owner =
+        Guard(command.args(["backup", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
+    let locks = place.root.join("repository/locks");
+    eventually("the owner holds a lock", || std::fs::read_dir(&locks).unwrap().next().is_some());
+    let mut task = place.backup_task(&[place.local()]);
+    task["limits"]["job_seconds"] = json!(8);
+    let message = place.fail("backup", &task, "RepositoryLocked");
+    assert!(message.contains("another job holds its lock"), "{message}");
+    owner.0.kill().unwrap();
+    owner.0.wait().unwrap();
+    place.succeed("backup", &place.backup_task(&[place.local()]));
 }
 
 #[test]

@@ -157,7 +157,12 @@ pub fn text(bytes: &[u8]) -> String {
 
 /// Runs SQL with the real tool.
 pub fn sqlite(file: &Path, script: &str) -> String {
-    let output = Command::new("sqlite3").args(["-batch", "-bail"]).arg(file).arg(script).output().unwrap();
+    let output = Command::new("sqlite3")
+        .args(["-batch", "-bail", "-cmd", ".timeout 5000"])
+        .arg(file)
+        .arg(script)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{script}: {}", text(&output.stderr));
     text(&output.stdout)
 }
