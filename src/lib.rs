@@ -4,18 +4,25 @@
 //! `apply` is the only writer and makes no choices, `report` is pure.
 
 pub mod api;
-pub mod certificate;
-pub mod config;
-pub mod dns;
-pub mod evidence;
 pub mod fault;
-pub mod jobs;
-pub mod kinds;
-pub mod lease;
-pub mod objects;
-pub mod plan;
 pub mod rows;
-pub mod serve;
+pub mod kinds;
+pub mod objects;
+pub mod certificate;
+pub mod evidence;
 pub mod vault;
-pub mod vendors;
 pub mod world;
+pub mod plan;
+pub mod config;
+pub mod cluster;
+pub mod dns;
+pub mod accounts;
+pub mod vendors;
+pub mod observe;
+pub mod apply;
+pub mod report;
+pub mod metrics;
+pub mod controller;
+pub mod lease;
+pub mod serve;
+pub mod jobs;

@@ -177,6 +177,7 @@ impl Issuer {
             progress.names.insert(authorization.identifier().to_string());
             progress.challenges.extend(progress::challenges(&authorization, self.account.key_thumbprint()));
         }
+        progress.challenges.sort();
         Ok(progress)
     }
 

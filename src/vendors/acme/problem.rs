@@ -73,7 +73,7 @@ impl Answer<'_> {
         let message = format!("ACME account {} answers {}: {said}", self.account, self.status.as_u16());
         let fault = self.throttled(&kind, &message).unwrap_or_else(|| match (problem, self.status.is_server_error()) {
             (Some(_), false) => fault_of(&kind, message),
-            (None, false) if self.body.is_empty() => Fault::Rejected(message),
+            (None, false) if self.status.is_client_error() && self.body.is_empty() => Fault::Rejected(message),
             (_, true) if self.method == Method::POST => Fault::Lost(message),
             _ => Fault::Unreachable(message),
         });

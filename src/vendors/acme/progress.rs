@@ -46,7 +46,7 @@ pub enum Kind {
 }
 
 /// How far a challenge is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChallengeState {
     /// The CA waits for [`super::Issuer::ready`].
     Pending,
@@ -58,8 +58,8 @@ pub enum ChallengeState {
     Invalid,
 }
 
-/// One way to prove one name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One way to prove one name. A CA lists them in any order; an order's list is sorted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Challenge {
     /// The name, without `*.`.
     pub name: String,

@@ -103,7 +103,7 @@ impl World {
         if running.as_ref().is_some_and(|record| record.signature == signature) {
             return Ok(false);
         }
-        running.into_iter().for_each(|record| end(record.pid, Duration::from_secs(5)));
+        running.into_iter().for_each(|record| end(record.pid, Duration::from_secs(2)));
         let log = self.fresh_log(daemon.name)?;
         let errors = log.try_clone().doing("sharing a log")?;
         let child = daemon.command(self).stdin(Stdio::null()).stdout(log).stderr(errors).spawn();

@@ -2,20 +2,16 @@
 
 use crate::credentials::{CLOUDFLARE_ACCOUNT, Credentials};
 use crate::error::Result;
-use crate::outside::{BUCKETS, Outside};
+use crate::outside::BUCKETS;
 use crate::place::{DEFAULT, World, write};
+use crate::reach::Reach;
 use std::collections::BTreeMap;
 
 impl World {
     /// The variables, by name. They hold credentials.
     pub fn env(&self) -> Result<BTreeMap<&'static str, String>> {
-        let (credentials, outside) = (self.credentials()?, self.outside());
-        Ok(addresses(&outside)
-            .into_iter()
-            .chain(secrets(credentials))
-            .chain(self.files())
-            .chain(self.gateway())
-            .collect())
+        let (vendors, places) = (secrets(self.credentials()?), places(&self.reach()));
+        Ok(vendors.into_iter().chain(places).chain(apis(&self.reach().api)).chain(self.files()).collect())
     }
 
     fn files(&self) -> [(&'static str, String); 6] {
@@ -28,20 +24,6 @@ impl World {
             ("WORLD_BIN", self.bin.clone()),
         ]
         .map(|(name, path)| (name, path.display().to_string()))
-    }
-
-    /// Beside the user's own cluster only they know where its gateway is.
-    fn gateway(&self) -> [(&'static str, String); 3] {
-        let chosen = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
-        let [host, http, https] = match self.network {
-            Some(network) => [network.node(), "80".into(), "443".into()],
-            None => [
-                chosen("GATEWAY_HOST", &self.outside().api),
-                chosen("GATEWAY_HTTP_PORT", "80"),
-                chosen("GATEWAY_HTTPS_PORT", "443"),
-            ],
-        };
-        [("GATEWAY_HOST", host), ("GATEWAY_HTTP_PORT", http), ("GATEWAY_HTTPS_PORT", https)]
     }
 
     /// The variables as lines of a shell.
@@ -58,9 +40,9 @@ impl World {
     }
 }
 
-fn addresses(outside: &Outside) -> Vec<(&'static str, String)> {
-    let at = |scheme: &str, port: u16, path: &str| format!("{scheme}://{}:{port}{path}", outside.api);
-    vec![
+fn apis(address: &str) -> [(&'static str, String); 8] {
+    let at = |scheme: &str, port: u16, path: &str| format!("{scheme}://{address}:{port}{path}");
+    [
         ("CLOUDFLARE_API", at("https", 8001, "/client/v4")),
         ("STRIPE_API", at("https", 8002, "")),
         ("UPTIMEROBOT_API", at("https", 8003, "/v3")),
@@ -69,8 +51,18 @@ fn addresses(outside: &Outside) -> Vec<(&'static str, String)> {
         ("ACME_DIRECTORY", at("https", 14000, "/dir")),
         ("S3_ENDPOINT", at("https", 9000, "")),
         ("S3_BUCKET", BUCKETS[0].into()),
-        ("DNS_SERVER", format!("{}:53", outside.dns)),
-        ("EDGE_HOST", outside.edge.clone()),
+    ]
+}
+
+fn places(reach: &Reach) -> [(&'static str, String); 7] {
+    [
+        ("DNS_SERVER", format!("{}:{}", reach.dns.0, reach.dns.1)),
+        ("EDGE_HOST", reach.edge.0.clone()),
+        ("EDGE_HTTP_PORT", reach.edge.1.to_string()),
+        ("EDGE_HTTPS_PORT", reach.edge.2.to_string()),
+        ("GATEWAY_HOST", reach.gateway.0.clone()),
+        ("GATEWAY_HTTP_PORT", reach.gateway.1.to_string()),
+        ("GATEWAY_HTTPS_PORT", reach.gateway.2.to_string()),
     ]
 }
 

@@ -6,6 +6,7 @@ use crate::credentials::Credentials;
 use crate::daemon::Daemon;
 use crate::error::{Doing, Error, Result};
 use crate::place::{World, target, write};
+use crate::reach::Reach;
 use crate::step::step;
 use serde_json::{Value, json};
 use std::fs;
@@ -15,27 +16,7 @@ use std::path::{Path, PathBuf};
 /// The buckets that exist from the start.
 pub const BUCKETS: [&str; 2] = ["acme-backups-eu", "acme-backups-us"];
 
-/// Where each part of the outside listens: three addresses in a world of its own, one beside the user's own cluster.
-#[derive(Clone, Debug)]
-pub struct Outside {
-    /// APIs, ACME and S3.
-    pub api: String,
-    /// The edge.
-    pub edge: String,
-    /// DNS.
-    pub dns: String,
-}
-
 impl World {
-    /// Where the outside is: `WORLD_ADDRESS`, or loopback, beside the user's own cluster.
-    pub fn outside(&self) -> Outside {
-        let shared = || std::env::var("WORLD_ADDRESS").unwrap_or_else(|_| "127.0.0.1".into());
-        match self.network {
-            Some(network) => Outside { api: network.vendors(), edge: network.edge(), dns: network.dns() },
-            None => Outside { api: shared(), edge: shared(), dns: shared() },
-        }
-    }
-
     /// The authority of the vendors' servers.
     pub fn vendor_ca(&self) -> PathBuf {
         self.outside_file("ca.crt")
@@ -70,18 +51,23 @@ impl World {
         let dir = self.outside_file("").display().to_string();
         run(&vendors, ["ca", "--dir", &dir])?;
         let certificate = self.outside_file("tools").display().to_string();
-        run(&vendors, ["cert", "--dir", &dir, "--host", &self.outside().api, "--out", &certificate]).map(drop)
+        run(&vendors, ["cert", "--dir", &dir, "--host", &self.reach().api, "--out", &certificate]).map(drop)
     }
 
     fn serve_vendors(&self, credentials: &Credentials) -> Result<()> {
-        let outside = self.outside();
+        let reach = self.reach();
         let seed = self.dir.join("seed.json");
         write(&seed, credentials.seed().to_string())?;
         let vendors = Daemon::new("vendors", vendors_program()?)
             .flag("dir", self.outside_file(""))
-            .flag("api", outside.api)
-            .flag("edge", outside.edge)
-            .flag("dns", outside.dns)
+            .flag("api", reach.api)
+            .flag("edge", reach.edge.0)
+            .flag("edge-http-port", reach.edge.1.to_string())
+            .flag("edge-https-port", reach.edge.2.to_string())
+            .flag("dns", reach.dns.0)
+            .flag("dns-port", reach.dns.1.to_string())
+            .flag("origin-http-port", reach.gateway.1.to_string())
+            .flag("origin-https-port", reach.gateway.2.to_string())
             .flag("origin-ca", self.acme_root())
             .flag("seed", seed);
         self.start(&vendors)?;
@@ -94,7 +80,7 @@ impl World {
         for folder in BUCKETS.map(|bucket| data.join(bucket)).iter().chain([&versions]) {
             fs::create_dir_all(folder).doing(format!("making {}", folder.display()))?;
         }
-        let address = format!("{}:9000", self.outside().api);
+        let address = format!("{}:9000", self.reach().api);
         let gateway = Daemon::new("versitygw", self.program("versitygw")?)
             .env("ROOT_ACCESS_KEY", &credentials.s3_access)
             .env("ROOT_SECRET_KEY", &credentials.s3_secret)
@@ -109,16 +95,16 @@ impl World {
 
     /// Challenges are looked up at the outer DNS and fetched at the usual ports, as Let's Encrypt does.
     fn serve_acme(&self) -> Result<()> {
-        let outside = self.outside();
+        let reach = self.reach();
         let config = self.dir.join("pebble.json");
-        write(&config, self.acme_config(&outside.api).to_string())?;
+        write(&config, self.acme_config(&reach).to_string())?;
         let pebble = Daemon::new("pebble", self.program("pebble")?)
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env("PEBBLE_WFE_NONCEREJECT", "5")
             .flag("config", config)
-            .flag("dnsserver", format!("{}:53", outside.dns));
+            .flag("dnsserver", format!("{}:{}", reach.dns.0, reach.dns.1));
         self.start(&pebble)?;
-        let root = format!("https://{}:15000/roots/0", outside.api);
+        let root = format!("https://{}:15000/roots/0", reach.api);
         self.wait("pebble", PATIENCE, || fetch(&root, &self.vendor_ca()).is_some())?;
         let root = fetch(&root, &self.vendor_ca()).ok_or_else(|| Error::new("pebble did not give its root"))?;
         write(&self.acme_root(), &root)?;
@@ -126,13 +112,14 @@ impl World {
     }
 
     /// The profiles of Let's Encrypt: <https://letsencrypt.org/docs/profiles/>.
-    fn acme_config(&self, address: &str) -> Value {
+    fn acme_config(&self, reach: &Reach) -> Value {
+        let address = &reach.api;
         let (days, hours) = (24 * 3600, 3600);
         let profile = |text: &str, seconds: u32, name: bool| json!({"description": text, "validityPeriod": seconds, "promoteCommonName": name});
         let settings = json!({
             "listenAddress": format!("{address}:14000"), "managementListenAddress": format!("{address}:15000"),
             "certificate": self.outside_file("tools.crt"), "privateKey": self.outside_file("tools.key"),
-            "httpPort": 80, "tlsPort": 443, "keyAlgorithm": "ecdsa", "caaIdentities": ["letsencrypt.org"],
+            "httpPort": reach.gateway.1, "tlsPort": reach.gateway.2, "keyAlgorithm": "ecdsa", "caaIdentities": ["letsencrypt.org"],
             "profiles": {
                 "classic": profile("90 days, with a common name", 90 * days, true),
                 "tlsserver": profile("90 days, without", 90 * days, false),

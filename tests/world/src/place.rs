@@ -29,8 +29,11 @@ impl World {
     pub fn named(name: &str) -> Result<Self> {
         check_name(name)?;
         let shared = target().join("world");
-        let run = PathBuf::from(format!("/run/golive-{name}"));
-        let mut world = Self { name: name.into(), dir: shared.join(name), bin: shared.join("bin"), run, network: None };
+        let (dir, bin) = (shared.join(name), shared.join("bin"));
+        // Beside an existing cluster there are no sockets with short names to keep, and perhaps no right to /run.
+        let own = existing_cluster().is_none();
+        let run = if own { PathBuf::from(format!("/run/golive-{name}")) } else { dir.join("run") };
+        let mut world = Self { name: name.into(), dir, run, bin, network: None };
         world.network =
             world.recorded("number").and_then(|number| number.parse().ok()).map(|number| Network { number });
         Ok(world)

@@ -39,8 +39,7 @@ pub fn down(name: &str) -> Result<()> {
     let world = World::named(name)?;
     if existing_cluster().is_some() {
         world.stop_all();
-        world.forget(&[])?;
-        return fs::remove_dir_all(&world.run).or_else(gone).doing("removing the world's notes");
+        return world.forget(&[]);
     }
     check_machine()?;
     let _lock = lock(&world)?;
@@ -105,6 +104,11 @@ fn joined(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
 }
 
 fn beside_existing(world: World) -> Result<World> {
+    let _lock = lock(&world)?;
+    if network::exists(&world.namespace()) {
+        return Err(Error::new(format!("a world named `{}` is up with a cluster of its own", world.name))
+            .next("take it down without WORLD=existing, or choose another name: --name NAME"));
+    }
     step(&format!("the outside of `{}`, beside your own cluster", world.name), || {
         world.open_outside()?;
         world.write_env()

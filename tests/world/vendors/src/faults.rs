@@ -9,7 +9,7 @@ use crate::message::{Request, Response};
 
 /// An order for requests to go wrong.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Fault {
     pub vendor: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
+use serde_json::Value;
 
+use crate::calls::Call;
 use crate::config::Config;
+use crate::faults::Fault;
 use crate::net::authority::by_name;
 use crate::net::control::Control;
 use crate::net::door::{self, Door};
@@ -76,6 +80,52 @@ impl Running {
     /// The base URL of the control API.
     pub fn control(&self) -> Option<String> {
         self.hub.address("control").map(|address| format!("http://{address}"))
+    }
+
+    /// Where a server listens: a vendor, `control`, `dns`, `edge-http` or `edge-https`.
+    pub fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.hub.address(name)
+    }
+
+    /// Orders requests to go wrong.
+    pub fn fault(&self, fault: Fault) {
+        self.hub.with(|vendors| vendors.faults.add(fault));
+    }
+
+    /// Forgets all ordered faults.
+    pub fn clear_faults(&self) {
+        self.hub.with(|vendors| vendors.faults.clear());
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, while_: Duration) {
+        self.hub.clock.advance(while_);
+        self.hub.changed.notify_one();
+    }
+
+    /// The calls of one vendor so far.
+    pub fn calls(&self, vendor: &str) -> Vec<Call> {
+        self.hub.with(|vendors| vendors.calls.iter().filter(|call| call.vendor == vendor).cloned().collect())
+    }
+
+    /// All rows of all vendors; `stable` leaves out what differs between two runs alike.
+    pub fn inventory(&self, stable: bool) -> Value {
+        self.hub.with(|vendors| vendors.inventory(stable))
+    }
+
+    /// Makes a vendor's credential useless (`fingerprint` or `all`), or good again.
+    pub fn revoke(&self, vendor: &str, credential: &str, revoked: bool) {
+        self.hub.with(|vendors| match revoked {
+            true => vendors.revoke(vendor, credential),
+            false => vendors.restore(vendor, credential),
+        });
+    }
+
+    /// Shuts a server's door or opens it again; returns when it is so.
+    pub async fn set_up(&self, name: &str, up: bool) {
+        if let Some(door) = self.hub.door(name) {
+            door.set(up).await;
+        }
     }
 
     /// PEM of the authority that the servers' certificates come from.

@@ -246,15 +246,17 @@ impl Vendor for State {
         json!({"live": self.live.inventory(stable), "test": self.test.inventory(stable)})
     }
 
+    /// An idempotency key, or the object that is being changed: <https://docs.stripe.com/rate-limits#object-lock-timeouts>.
     fn lock(&self, request: &Request) -> Option<String> {
         let live = self.is_live(request).ok()?;
-        idempotency::key(request).map(|key| format!("stripe/{live}/{key}"))
+        let object = || Some(request.path.clone()).filter(|path| request.method == "POST" && path.contains("/we_"));
+        let what = idempotency::key(request).map(String::from).or_else(object)?;
+        Some(format!("stripe/{live}/{what}"))
     }
 
     fn busy(&mut self, request: &Request) -> Response {
         let id = format!("req_{}", self.ids.base62(14));
-        let message = "There is currently another in-progress request using this Idempotent Key (that probably means you submitted twice, and the other request is still going through). Please try again later.";
-        let problem = Problem::invalid(409, message).kind("idempotency_error").code("idempotency_key_in_use");
+        let problem = if idempotency::key(request).is_some() { Problem::key_in_use() } else { Problem::locked() };
         problem.answer(self.is_live(request).unwrap_or(false), &id).with("request-id", &id)
     }
 

@@ -8,7 +8,7 @@ use super::problem::Problem;
 
 type Body = Map<String, Value>;
 
-/// All event names that an endpoint may ask for; written by `referees/stripe_names.py` from the official SDK.
+/// All event names that an endpoint may ask for; written by `referees/generate_stripe_names.py` from the official SDK.
 pub const EVENT_NAMES: &str = include_str!("event_names.txt");
 /// All API versions; written likewise.
 pub const API_VERSIONS: &str = include_str!("api_versions.txt");

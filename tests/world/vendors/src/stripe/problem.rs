@@ -71,6 +71,20 @@ impl Problem {
         )
     }
 
+    /// The same idempotency key is at work in another request.
+    pub fn key_in_use() -> Self {
+        let message = "There is currently another in-progress request using this Idempotent Key (that probably means \
+            you submitted twice, and the other request is still going through). Please try again later.";
+        Self::invalid(409, message).kind("idempotency_error").code("idempotency_key_in_use")
+    }
+
+    /// The same object is at work in another request.
+    pub fn locked() -> Self {
+        let message = "This object cannot be accessed right now because another API request or Stripe process is \
+            currently accessing it. If you see this error intermittently, retry the request.";
+        Self::invalid(429, message).code("lock_timeout")
+    }
+
     /// The error's answer; `request` is the identifier in the account's log.
     pub fn answer(&self, live: bool, request: &str) -> Response {
         let mode = if live { "" } else { "test/" };

@@ -1,6 +1,6 @@
 """Writes the event names and API versions that the official SDK knows, as the data of the Stripe server.
 
-    python stripe_names.py ../src/stripe
+    python generate_stripe_names.py ../src/stripe
 """
 
 import pathlib
