@@ -31,8 +31,14 @@ enum Command {
     },
     /// Backs a database up to each target and proves it by reading it back (inside a pod).
     Backup(Order),
+    /// Restores the newest verified snapshot into a throw-away place and proves it (inside a pod).
+    Drill(Order),
+    /// Puts a proven snapshot in the place of the database (inside a pod).
+    Restore(Order),
     /// Asks the public URL what a customer would ask (inside a pod).
     Smoke(Order),
+    /// Answers a certificate authority's http-01 challenges (inside a pod).
+    Solve(Order),
 }
 
 fn main() -> ExitCode {
@@ -45,7 +51,10 @@ fn main() -> ExitCode {
         Command::Crd => print(golive::api::crd_yaml()),
         Command::Plan { file } => print(offline(&file)),
         Command::Backup(order) => jobs::backup(&order),
+        Command::Drill(order) => jobs::drill(&order),
+        Command::Restore(order) => jobs::restore(&order),
         Command::Smoke(order) => jobs::smoke(&order),
+        Command::Solve(order) => jobs::solve(&order),
     }
 }
 
