@@ -1,7 +1,7 @@
 """Zones and records, through the official Cloudflare client."""
 
 import cloudflare
-from world import ACCOUNT, ZONE, cloudflare_client, control, fails, same
+from world import ACCOUNT, ACCOUNT_TOKEN, ZONE, cloudflare_client, control, fails, same
 
 client = cloudflare_client()
 zone = client.zones.list(name=ZONE, account={"id": ACCOUNT}).result[0]
@@ -25,6 +25,10 @@ def refused(code, *row, **more):
 def tokens_and_zones():
     same(client.user.tokens.verify().status, "active")
     same(client.accounts.tokens.verify(account_id=ACCOUNT).status, "active")
+    owned = cloudflare_client(ACCOUNT_TOKEN)
+    same(owned.accounts.tokens.verify(account_id=ACCOUNT).status, "active")
+    same(codes(fails(cloudflare.AuthenticationError, owned.user.tokens.verify)), [1000])
+    same([row.id for row in owned.zones.list(name=ZONE)], [zone.id])
     same(zone.name_servers, ["ns1.vendors.test", "ns2.vendors.test"])
     same(client.zones.get(zone_id=zone.id).name, ZONE)
     same([row.name for row in client.zones.list(name="absent.example")], [])

@@ -18,7 +18,8 @@ use crate::net::edge::Edge;
 use crate::net::http::{Handler, Server};
 use crate::net::hub::Hub;
 use crate::net::vendor::Api;
-use crate::net::{Fallible, deliver, dns};
+use crate::net::{Fallible, check, deliver, dns};
+use crate::settings::Settings;
 
 /// Servers that run until this is dropped together with their runtime.
 pub struct Running {
@@ -42,6 +43,9 @@ pub async fn start(config: Config) -> Fallible<Running> {
     doors.insert("control".into(), open(control, (hub.config.api, ports.control), None).await?);
     hub.open_doors(doors);
     tokio::spawn(deliver::keep(hub.clone()));
+    if hub.config.monitors_run {
+        tokio::spawn(check::keep(hub.clone()));
+    }
     Ok(Running { hub })
 }
 
@@ -101,6 +105,11 @@ impl Running {
     pub fn advance(&self, while_: Duration) {
         self.hub.clock.advance(while_);
         self.hub.changed.notify_one();
+    }
+
+    /// Chooses how the vendors behave where accounts differ.
+    pub fn set(&self, settings: &Settings) {
+        self.hub.with(|vendors| vendors.set(settings));
     }
 
     /// The calls of one vendor so far.

@@ -7,12 +7,13 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::deliver;
 use super::http::{Answer, Handler, Hangup, Line, read, whole};
 use super::hub::Hub;
+use super::{check, deliver};
 use crate::faults::Fault;
 use crate::gate::NAMES;
 use crate::message::{Request, Response};
+use crate::settings::Settings;
 use crate::stripe::delivery::Happening;
 
 /// The control API's handler.
@@ -61,12 +62,6 @@ struct NewEvent {
     wrong_signature: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Lag {
-    milliseconds: u64,
-}
-
 impl Control {
     async fn route(&self, request: &Request) -> Outcome {
         let segments = request.segments();
@@ -78,6 +73,12 @@ impl Control {
             ("POST", ["vendors", name, "up"]) => self.set_door(name, true).await,
             ("POST", ["stripe", "events"]) => self.happen(parsed(request)?).await,
             ("GET", ["stripe", "events", id]) => self.deliveries(id),
+            ("GET", ["uptimerobot", "checks"]) => Ok(self.checks()),
+            ("POST", ["uptimerobot", "checks"]) => {
+                check::all(&self.hub, self.hub.with(|vendors| vendors.uptimerobot.all_checks(self.hub.clock.now())))
+                    .await;
+                Ok(self.checks())
+            }
             _ => self.state(request),
         }
     }
@@ -103,9 +104,9 @@ impl Control {
             }
             ("POST", ["credentials", "revoke"]) => self.credential(&parsed(request)?, true),
             ("POST", ["credentials", "restore"]) => self.credential(&parsed(request)?, false),
-            ("POST", ["uptimerobot", "lag"]) => {
-                let lag: Lag = parsed(request)?;
-                self.hub.with(|vendors| vendors.uptimerobot.set_lag(Duration::from_millis(lag.milliseconds)));
+            ("POST", ["settings"]) => {
+                let settings: Settings = parsed(request)?;
+                self.hub.with(|vendors| vendors.set(&settings));
                 done()
             }
             _ => Err(wrong(404, format!("no such call: {} {}", request.method, request.path))),
@@ -152,6 +153,10 @@ impl Control {
             door.set(open).await;
         }
         Ok(Response::json(200, &json!({"ok": true})))
+    }
+
+    fn checks(&self) -> Response {
+        Response::json(200, &self.hub.with(|vendors| vendors.uptimerobot.checks()))
     }
 
     /// Creates an event and answers when every endpoint was tried once.
