@@ -81,7 +81,7 @@ pub fn judge(access: &Access, read: bool, reply: Reply) -> Seen<Reply> {
         429 => Fault::Throttled { message: text, after: reply.retry_after.unwrap_or(THROTTLED) },
         503 if reply.retry_after.is_some() => Fault::Throttled { message: text, after: reply.retry_after.unwrap_or(THROTTLED) },
         409 | 500.. if !read => Fault::Lost(text),
-        300..400 | 500.. => Fault::Unreachable(text),
+        300..=399 | 500.. => Fault::Unreachable(text),
         _ => Fault::Rejected(text),
     })
 }
