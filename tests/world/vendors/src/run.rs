@@ -51,7 +51,6 @@ pub async fn start(config: Config) -> Fallible<Running> {
 
 async fn apis(hub: &Arc<Hub>) -> Fallible<BTreeMap<String, Door>> {
     let (ip, ports) = (hub.config.api, hub.config.ports);
-    let tls = hub.authority.server(&[ip.to_string(), "127.0.0.1".into(), "localhost".into()])?;
     let apis = [
         ("cloudflare", ports.cloudflare),
         ("stripe", ports.stripe),
@@ -61,7 +60,8 @@ async fn apis(hub: &Arc<Hub>) -> Fallible<BTreeMap<String, Door>> {
     let mut doors = BTreeMap::new();
     for (name, port) in apis {
         let api = Arc::new(Api { hub: hub.clone(), name });
-        doors.insert(name.to_string(), open(api, (ip, port), Some(tls.clone())).await?);
+        let tls = hub.badge(name).map(|badge| badge.clone().config());
+        doors.insert(name.to_string(), open(api, (ip, port), tls).await?);
     }
     Ok(doors)
 }

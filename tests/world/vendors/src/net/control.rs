@@ -71,6 +71,8 @@ impl Control {
             ("GET", ["clock"]) => Ok(Response::json(200, &json!({"now": self.hub.clock.now().rfc3339()}))),
             ("POST", ["vendors", name, "down"]) => self.set_door(name, false).await,
             ("POST", ["vendors", name, "up"]) => self.set_door(name, true).await,
+            ("POST", ["vendors", name, "untrusted"]) => self.set_trusted(name, false),
+            ("POST", ["vendors", name, "trusted"]) => self.set_trusted(name, true),
             ("POST", ["stripe", "events"]) => self.happen(parsed(request)?).await,
             ("GET", ["stripe", "events", id]) => self.deliveries(id),
             ("GET", ["uptimerobot", "checks"]) => Ok(self.checks()),
@@ -143,6 +145,11 @@ impl Control {
             true => vendors.revoke(&named.vendor, &named.credential),
             false => vendors.restore(&named.vendor, &named.credential),
         });
+        Ok(Response::json(200, &json!({"ok": true})))
+    }
+
+    fn set_trusted(&self, name: &str, trusted: bool) -> Outcome {
+        self.hub.set_trusted(name, trusted).map_err(|error| wrong(404, error.to_string()))?;
         Ok(Response::json(200, &json!({"ok": true})))
     }
 

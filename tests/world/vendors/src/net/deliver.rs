@@ -21,14 +21,21 @@ pub async fn keep(hub: Arc<Hub>) {
         let due = hub.with(|vendors| vendors.stripe.next_due());
         let pause = due.map_or(Duration::from_secs(3600), |due| due.since(hub.clock.now()));
         let _ = tokio::time::timeout(pause, hub.changed.notified()).await;
-        let hub = hub.clone();
-        tokio::spawn(async move { now(&hub).await });
+        let (parcels, hub) = (take(&hub), hub.clone());
+        tokio::spawn(async move { send_all(&hub, parcels).await });
     }
 }
 
 /// Sends what is due now, and returns when the outcome of each is known.
 pub async fn now(hub: &Arc<Hub>) {
-    let parcels = hub.with(|vendors| vendors.stripe.due(hub.clock.now(), Clock::real()));
+    send_all(hub, take(hub)).await;
+}
+
+fn take(hub: &Hub) -> Vec<Parcel> {
+    hub.with(|vendors| vendors.stripe.due(hub.clock.now(), Clock::real()))
+}
+
+async fn send_all(hub: &Arc<Hub>, parcels: Vec<Parcel>) {
     let mut sending = tokio::task::JoinSet::new();
     for parcel in parcels {
         let hub = hub.clone();
