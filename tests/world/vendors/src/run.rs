@@ -107,6 +107,11 @@ impl Running {
         self.hub.changed.notify_one();
     }
 
+    /// Lets the clock stand still, or run on.
+    pub fn hold(&self, held: bool) {
+        self.hub.clock.hold(held);
+    }
+
     /// Chooses how the vendors behave where accounts differ.
     pub fn set(&self, settings: &Settings) {
         self.hub.with(|vendors| vendors.set(settings));

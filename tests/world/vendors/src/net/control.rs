@@ -33,8 +33,10 @@ type Outcome = Result<Response, Response>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Advance {
+struct ClockChange {
+    #[serde(default)]
     advance_seconds: f64,
+    hold: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +69,7 @@ impl Control {
         let segments = request.segments();
         match (request.method.as_str(), segments.as_slice()) {
             ("GET", ["healthz"]) => Ok(Response::json(200, &json!({"ok": true}))),
-            ("POST", ["clock"]) => self.advance(&parsed(request)?),
+            ("POST", ["clock"]) => self.set_clock(&parsed(request)?),
             ("GET", ["clock"]) => Ok(Response::json(200, &json!({"now": self.hub.clock.now().rfc3339()}))),
             ("POST", ["vendors", name, "down"]) => self.set_door(name, false).await,
             ("POST", ["vendors", name, "up"]) => self.set_door(name, true).await,
@@ -121,8 +123,11 @@ impl Control {
         Ok(Response::json(201, &json!({"ok": true})))
     }
 
-    fn advance(&self, by: &Advance) -> Outcome {
-        let by = Duration::try_from_secs_f64(by.advance_seconds).map_err(|error| wrong(400, error.to_string()))?;
+    fn set_clock(&self, change: &ClockChange) -> Outcome {
+        let by = Duration::try_from_secs_f64(change.advance_seconds).map_err(|error| wrong(400, error.to_string()))?;
+        if let Some(held) = change.hold {
+            self.hub.clock.hold(held);
+        }
         self.hub.clock.advance(by);
         self.hub.changed.notify_one();
         Ok(Response::json(200, &json!({"now": self.hub.clock.now().rfc3339()})))
