@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use futures::{FutureExt, StreamExt};
 use golive::accounts::Accounts;
 use golive::api::{ProviderAccount, SaasDeployment, SaasOperation};
 use golive::cluster;
@@ -102,11 +103,9 @@ async fn lead(candidate: &Candidate, controller: Controller<SaasDeployment>, con
         () = candidate.lead() => {}
         () = &mut stop => return Ok(()),
     }
-    while !context.observer.cache.is_ready() {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(50)) => {}
-            () = &mut stop => return Ok(()),
-        }
+    tokio::select! {
+        () = context.observer.filled() => {}
+        () = &mut stop => return Ok(()),
     }
     let (halt, halted) = tokio::sync::oneshot::channel::<()>();
     let passes = controller::run(controller, context, async move { drop(halted.await) });
@@ -165,7 +164,8 @@ impl Parts {
         let reporter = Reporter { controller: "golive.dev/golive".into(), instance: Some(self.identity.clone()) };
         let recorder = Recorder::new(self.client.clone(), reporter);
         let context = Arc::new(Context { observer, recorder, metrics: Metrics::new(registry) });
-        (context, self.woken(stream, cache))
+        let controller = self.woken(stream, cache, tasks);
+        (context, controller)
     }
 
     fn accounts(&self, tasks: &mut JoinSet<()>) -> Accounts {
@@ -179,7 +179,7 @@ impl Parts {
     }
 
     /// What wakes a pass: the object itself, its children, its requests, and a change of any account.
-    fn woken(&self, controller: Controller<SaasDeployment>, cache: Arc<Cache>) -> Controller<SaasDeployment> {
+    fn woken(&self, controller: Controller<SaasDeployment>, cache: Arc<Cache>, tasks: &mut JoinSet<()>) -> Controller<SaasDeployment> {
         let config = kube::runtime::controller::Config::default().concurrency(self.config.concurrency).debounce(Duration::from_millis(50));
         let requested = |operation: SaasOperation| {
             let namespace = operation.namespace().unwrap_or_default();
@@ -189,11 +189,15 @@ impl Parts {
         let all = controller.store();
         let everyone = move |_: ProviderAccount| all.state().into_iter().map(|saas| ObjectRef::from_obj(&*saas)).collect::<Vec<_>>();
         let accounts: Api<ProviderAccount> = Api::all(self.client.clone());
-        let children = Kind::ALL.map(|kind| controller::children(self.client.clone(), cache.clone(), kind));
+        let (wake, woken) = futures::channel::mpsc::unbounded();
+        for kind in Kind::ALL {
+            let (children, wake) = (controller::children(self.client.clone(), cache.clone(), kind), wake.clone());
+            tasks.spawn(children.map(Ok).forward(wake).map(drop));
+        }
         controller
             .with_config(config)
             .watches(operations, watcher::Config::default(), requested)
             .watches(accounts, watcher::Config::default(), everyone)
-            .reconcile_on(futures::stream::select_all(children.map(futures::StreamExt::boxed)))
+            .reconcile_on(woken)
     }
 }
