@@ -11,13 +11,13 @@ mod python;
 mod recipe;
 
 pub use layer::Layer;
-pub use recipe::{golive, named};
+pub use recipe::{ALL, golive, named};
 
 use crate::error::{Doing, Result};
 use crate::place::target;
 use blob::Blob;
 use sha2::{Digest, Sha256};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// What an image is made of.
@@ -39,21 +39,41 @@ pub struct Image {
     pub workdir: String,
 }
 
+impl Image {
+    /// Writes the image to a file, with its layers beside it.
+    pub fn archive(&self, archive: &Path) -> Result<()> {
+        layout::write(self, &self.packed(archive)?, archive)
+    }
+
+    fn packed(&self, beside: &Path) -> Result<Vec<Blob>> {
+        let numbered = self.layers.iter().enumerate();
+        numbered.map(|(number, layer)| layer.pack(&beside.with_extension(format!("{number}.layer")))).collect()
+    }
+}
+
 /// Builds the image's archive, or finds the one built before from the same content.
 pub fn build(image: &Image) -> Result<PathBuf> {
-    let packed = image
-        .layers
-        .iter()
-        .enumerate()
-        .map(|(number, layer)| layer.pack(&folder().join(format!("{}.{number}.layer", file_name(&image.name)))));
-    let layers: Vec<Blob> = packed.collect::<Result<_>>()?;
     let archive = folder().join(format!("{}.tar", file_name(&image.name)));
+    let layers = image.packed(&archive)?;
     let (stamp, key) = (archive.with_extension("key"), key(image, &layers));
     if !(archive.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == key)) {
         layout::write(image, &layers, &archive)?;
         fs::write(&stamp, key).doing(format!("writing {}", stamp.display()))?;
     }
     Ok(archive)
+}
+
+/// Builds the images named, or all where none is.
+pub fn build_named(names: &[String]) -> Result<Vec<PathBuf>> {
+    // One build at a time, since they share their layers.
+    let lock = folder().join("lock");
+    crate::place::write(&lock, "")?;
+    let lock = File::open(&lock).doing("opening the lock of images")?;
+    lock.lock().doing("waiting for another build of images")?;
+    if names.is_empty() {
+        return ALL.iter().map(|name| named(name)).collect();
+    }
+    names.iter().map(|name| named(name)).collect()
 }
 
 /// All that decides on the archive's bytes.

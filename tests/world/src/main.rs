@@ -30,10 +30,12 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Image {
-    /// Build OCI image archives by name and print their paths: hello, csvboard, golive; NAME:TAG for another version
+    /// Build images (golive, hello, csvboard, or NAME:TAG for another version; all of them where none is named), print
+    /// the paths of their archives, and import them into the world if it is up
     Build {
-        #[arg(required = true)]
-        names: Vec<String>,
+        images: Vec<String>,
+        #[command(flatten)]
+        name: Name,
     },
     /// Import an OCI image archive
     Import {
@@ -66,7 +68,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Up(Name { name }) => world::up(&name).map(|world| told(&world)),
         Task::Down(Name { name }) => world::down(&name),
         Task::Env(Name { name }) => World::named(&name)?.env_lines().map(|text| print!("{text}")),
-        Task::Image(Image::Build { names }) => names.iter().try_for_each(|name| build_image(name)),
+        Task::Image(Image::Build { images, name }) => build_images(&images, &World::named(&name.name)?),
         Task::Image(Image::Import { archive, name }) => World::named(&name.name)?.import_image(&archive),
     }
 }
@@ -75,6 +77,12 @@ fn told(world: &World) {
     eprintln!("source {}", world.dir.join("env").display());
 }
 
-fn build_image(name: &str) -> Result<()> {
-    world::image::named(name).map(|archive| println!("{}", archive.display()))
+fn build_images(images: &[String], world: &World) -> Result<()> {
+    for archive in world::image::build_named(images)? {
+        println!("{}", archive.display());
+        if world.network.is_some() {
+            world.import_image(&archive)?;
+        }
+    }
+    Ok(())
 }

@@ -13,6 +13,9 @@ use std::process::Command;
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// What `world build` makes: every image, in every version that stories need.
+pub const ALL: [&str; 5] = ["golive", "hello", "csvboard", "csvboard:2.4.0", "csvboard:2.5.0"];
+
 /// Not an application's: the operator shares no files with one.
 const OPERATOR: &str = "65532:65532";
 
@@ -25,7 +28,7 @@ pub fn named(name: &str) -> Result<PathBuf> {
     match (what, tag) {
         ("hello", tag) => step(&format!("image {name}"), || hello(tag.unwrap_or("1.0.0"))),
         ("csvboard", tag) => step(&format!("image {name}"), || csvboard(tag.unwrap_or("2.3.0"))),
-        ("golive", None | Some("dev")) => golive(&operator()),
+        ("golive", None | Some("dev")) => golive(&operator()?),
         _ => Err(Error::new(format!("there is no image {name:?}"))
             .next("name hello, csvboard or golive, the first two with any tag that they have")),
     }
@@ -92,11 +95,14 @@ fn overlay(sources: &Path, tag: &str) -> Result<Option<Layer>> {
         .next(format!("its versions are {} and the folders of variants/", version.trim())))
 }
 
-/// The binary that was built last: the release, or else the one for development.
-fn operator() -> PathBuf {
-    let modified = |file: &PathBuf| fs::metadata(file).and_then(|about| about.modified()).ok();
-    let built = ["release/golive", "debug/golive"].map(|file| target().join(file));
-    built.into_iter().max_by_key(modified).unwrap_or_default()
+/// The binary of the profile that GOLIVE_PROFILE names, built anew where its sources changed.
+fn operator() -> Result<PathBuf> {
+    let release = std::env::var("GOLIVE_PROFILE").is_ok_and(|profile| profile == "release");
+    let profile = if release { "release" } else { "dev" };
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root()).args(["build", "--quiet", "-p", "golive", "--bin", "golive", "--profile", profile]);
+    checked(&mut cargo, None)?;
+    Ok(target().join(if release { "release/golive" } else { "debug/golive" }))
 }
 
 /// The operator's image from its built binary, with the programs that its jobs run.
