@@ -9,6 +9,7 @@ use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Config};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::fault::{Fault, Seen};
@@ -69,6 +70,15 @@ where
         serde_json::to_value(object).map_err(|e| Fault::Rejected(format!("{name} cannot be written as JSON: {e}")))?;
     let params = PatchParams::apply(MANAGER).force();
     within(&format!("apply {name}"), api.patch(name, &params, &Patch::Apply(object))).await
+}
+
+/// Replaces the lists of an object and takes it away from all other managers, so that the next apply owns it alone.
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields>
+pub async fn overwrite(api: &Api<DynamicObject>, name: &str, object: &Value) -> Seen<()> {
+    let mut body = object.clone();
+    body["metadata"]["managedFields"] = serde_json::json!([{}]);
+    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    within(&format!("overwrite {name}"), api.patch(name, &params, &Patch::Merge(body))).await.map(|_| ())
 }
 
 /// The API of one kind in a namespace.

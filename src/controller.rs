@@ -142,7 +142,7 @@ async fn step(saas: &SaasDeployment, context: &Context) -> Result<Action, Fault>
     let done = if plan.parts.is_empty() { Default::default() } else { observer.apply(ask, &plan).await };
     for (part, written) in &done.parts {
         if !written.wrote.is_empty() {
-            info!(part = part.word(), "{}", written.wrote.join(", "));
+            info!(part = part.word(), "{}", written.words());
         }
     }
     let report = report(ask, &plan, &done);
@@ -175,7 +175,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     }
     let note = format!("after {limit} s of deleting, golive lets go and leaves behind: {}", left.join("; "));
     warn!("{note}");
-    say(context, saas, &Said { warning: true, reason: "LeftBehind".into(), note, action: "Delete" }).await;
+    say(context, saas, &Said { warning: true, reason: "LeftBehind".into(), note, action: "Delete".into() }).await;
     release(observer, saas).await?;
     Ok(Action::await_change())
 }
@@ -282,7 +282,7 @@ async fn say(context: &Context, saas: &SaasDeployment, said: &Said) {
         type_: if said.warning { EventType::Warning } else { EventType::Normal },
         reason: said.reason.clone(),
         note: Some(said.note.clone()),
-        action: said.action.into(),
+        action: said.action.clone(),
         secondary: None,
     };
     let reference = saas.object_ref(&());

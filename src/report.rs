@@ -41,8 +41,8 @@ pub struct Said {
     pub reason: String,
     /// What happened.
     pub note: String,
-    /// What golive did or was doing, as a CamelCase verb.
-    pub action: &'static str,
+    /// What golive did or was doing, in CamelCase: events of one reason and action are counted as one.
+    pub action: String,
 }
 
 /// The state of one part.
@@ -96,7 +96,7 @@ fn state(verdict: &Verdict, done: &PartDone) -> State {
                 State {
                     ready: false,
                     reason: "Applied".into(),
-                    message: format!("changed: {}", done.wrote.join(", ")),
+                    message: format!("changed: {}", done.words()),
                     stalled: false,
                     again: Some(SOON),
                 }
@@ -242,7 +242,7 @@ fn changes(ask: Ask<'_>, conditions: &[Condition]) -> Vec<Said> {
         warning: c.status != "True" && is_trouble(&c.reason),
         reason: if c.status == "True" { format!("{}True", c.type_) } else { c.reason.clone() },
         note: cut(&format!("{}: {}", c.type_, c.message)),
-        action: "Reconcile",
+        action: c.type_.clone(),
     };
     changed.filter(|c| c.status == "True" || is_trouble(&c.reason)).map(said).collect()
 }
@@ -252,27 +252,17 @@ fn is_trouble(reason: &str) -> bool {
     !["Pending", "Issuing", "RollingOut", "StageRunning"].iter().any(|word| reason.ends_with(word))
 }
 
-/// Writes although the spec has not changed since all was well: somebody else changed the world.
+/// Writes although all was well and the plan has not changed since: somebody else changed the world.
 fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
-    let generation = ask.saas.metadata.generation;
-    let was_ready = |part: Part| {
-        let find = |s: &SaasDeploymentStatus| s.conditions.iter().find(|c| c.type_ == part.condition()).cloned();
-        let old = ask.saas.status.as_ref().and_then(find);
-        old.is_some_and(|c| c.status == "True" && c.observed_generation == generation)
-    };
-    let wrote =
-        done.parts.iter().filter(|(part, done)| was_ready(**part) && done.wrote.iter().any(|what| what != "notes"));
+    let live = ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == "Ready");
+    let was_live = live.is_some_and(|c| c.status == "True" && c.observed_generation == ask.saas.metadata.generation);
     let said = |(part, done): (&Part, &PartDone)| {
-        let what: Vec<&String> = done.wrote.iter().filter(|what| *what != "notes").collect();
-        let list = what.into_iter().cloned().collect::<Vec<_>>().join(", ");
-        Said {
-            warning: true,
-            reason: "DriftRepaired".into(),
-            note: cut(&format!("{}: {list}", part.condition())),
-            action: "Repair",
-        }
+        let undone: Vec<&str> = done.wrote.iter().filter(|wrote| wrote.drift).map(|wrote| wrote.what.as_str()).collect();
+        let note = cut(&format!("{}: put right what somebody else changed: {}", part.condition(), undone.join(", ")));
+        let told = Said { warning: true, reason: "DriftRepaired".into(), note, action: format!("Repair{}", part.condition()) };
+        (!undone.is_empty()).then_some(told)
     };
-    wrote.map(said).collect()
+    done.parts.iter().filter(|_| was_live).filter_map(said).collect()
 }
 
 /// How the open requests stand.

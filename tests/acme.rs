@@ -57,7 +57,7 @@ impl Desk {
         let open = self.issuer().await?.look(url).await?;
         if open.status == Status::Pending {
             pebble.prove(&open.challenges, kind).await?;
-            self.issuer().await?.ready(url, kind).await?;
+            self.issuer().await?.ready(url, |_| kind).await?;
         }
         let proven = self.past(url, Status::Pending).await?;
         assert_eq!(proven.status, Status::Ready, "{proven:?}");
@@ -111,7 +111,7 @@ async fn http_proves_a_name_but_no_wildcard() -> Outcome {
     desk.fulfil(&pebble, &url, Kind::Http01).await?;
 
     let url = desk.issuer().await?.order(&names(&["*.example.com"]), None).await?;
-    let fault = desk.issuer().await?.ready(&url, Kind::Http01).await;
+    let fault = desk.issuer().await?.ready(&url, |_| Kind::Http01).await;
     assert!(matches!(&fault, Err(Fault::Rejected(why)) if why.contains("*.example.com")), "{fault:?}");
     Ok(())
 }
@@ -131,10 +131,10 @@ async fn a_crash_after_any_step_costs_nothing_but_an_order() -> Outcome {
     assert_eq!(desk.issuer().await?.look(&url).await?, open, "proofs are the same in each process");
     pebble.prove(&open.challenges, Kind::Dns01).await?;
     for _ in 0..2 {
-        desk.issuer().await?.ready(&url, Kind::Dns01).await?;
+        desk.issuer().await?.ready(&url, |_| Kind::Dns01).await?;
     }
     assert_eq!(desk.past(&url, Status::Pending).await?.status, Status::Ready);
-    desk.issuer().await?.ready(&url, Kind::Dns01).await?;
+    desk.issuer().await?.ready(&url, |_| Kind::Dns01).await?;
     for _ in 0..2 {
         desk.issuer().await?.finalize(&url, &desk.key, &wanted).await?;
     }
@@ -265,7 +265,7 @@ async fn names_that_are_proven_already_need_no_second_proof() -> Outcome {
     let progress = desk.issuer().await?.look(&url).await?;
     assert_eq!(progress.status, Status::Ready);
     assert!(progress.challenges.iter().all(|c| c.status == ChallengeState::Valid), "{progress:?}");
-    desk.issuer().await?.ready(&url, Kind::Dns01).await?;
+    desk.issuer().await?.ready(&url, |_| Kind::Dns01).await?;
     desk.fulfil(&pebble, &url, Kind::Dns01).await?;
     Ok(())
 }
@@ -286,7 +286,7 @@ async fn a_wrong_proof_fails_the_order_with_the_reason() -> Outcome {
     let mut challenges = desk.issuer().await?.look(&url).await?.challenges;
     challenges.iter_mut().for_each(|c| c.proof = "somebody else's".into());
     pebble.prove(&challenges, Kind::Dns01).await?;
-    desk.issuer().await?.ready(&url, Kind::Dns01).await?;
+    desk.issuer().await?.ready(&url, |_| Kind::Dns01).await?;
     let failed = desk.past(&url, Status::Pending).await?;
     assert_eq!(failed.status, Status::Invalid);
     let told = failed.challenges.iter().find(|c| c.kind == Kind::Dns01).and_then(|c| c.error.clone());

@@ -145,7 +145,7 @@ impl Steps<'_> {
             false => None,
         };
         let issuer = self.observer.issuer(account).await?;
-        order.url = Some(issuer.order(&set(names), old.as_deref()).await?);
+        order.url = Some(self.observer.known(account, issuer.order(&set(names), old.as_deref()).await).await?);
         self.store(&order).await
     }
 

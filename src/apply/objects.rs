@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 
-use super::{Done, PartDone, owner_reference};
+use super::{Done, PartDone, Wrote, owner_reference};
 use crate::cluster;
 use crate::fault::{Fault, Seen};
 use crate::kinds::Kind;
@@ -25,19 +25,34 @@ pub async fn declare(observer: &Observer, ask: Ask<'_>, (part, steps): (Part, &S
     let mut writes = Vec::new();
     for manifest in manifests {
         let object = rendered(ask, part, manifest);
-        if !agrees(&object, ask.world.children.find(manifest.kind, &manifest.name)) {
-            writes.push(write(observer, ask, manifest, object));
+        let found = ask.world.children.find(manifest.kind, &manifest.name);
+        if !agrees(&object, found) {
+            let drift = found.is_none_or(|found| applied(&object) == annotation(found, APPLIED));
+            writes.push(write(observer, ask, manifest, (object, drift && found.is_some())));
         }
     }
     let results: Vec<_> = stream::iter(writes).buffered(AT_ONCE).collect().await;
-    results.into_iter().for_each(|(what, result)| done.record(what, result.map(|()| true)));
+    results.into_iter().for_each(|(wrote, result)| done.write(wrote, result.map(|()| true)));
 }
 
-async fn write(observer: &Observer, ask: Ask<'_>, manifest: &Manifest, object: Value) -> (String, Seen<()>) {
+/// Applies one object. Where somebody else changed it, their additions to its lists are taken out first: server-side
+/// apply leaves what another manager owns.
+async fn write(observer: &Observer, ask: Ask<'_>, manifest: &Manifest, (object, changed): (Value, bool)) -> (Wrote, Seen<()>) {
     let namespace = ask.saas.namespace().unwrap_or_default();
     let api = cluster::objects(&observer.client, &namespace, manifest.kind);
-    let written = cluster::apply(&api, &manifest.name, &object).await;
-    (manifest.to_string(), written.map(|written| observer.cache.written(manifest.kind, written)))
+    let reset = async {
+        match changed {
+            true => cluster::overwrite(&api, &manifest.name, &object).await,
+            false => Ok(()),
+        }
+    };
+    let written = match reset.await {
+        Ok(()) => cluster::apply(&api, &manifest.name, &object).await,
+        Err(fault) => Err(fault),
+    };
+    let drift = changed || ask.world.children.find(manifest.kind, &manifest.name).is_none();
+    let wrote = Wrote { what: manifest.to_string(), drift };
+    (wrote, written.map(|written| observer.cache.written(manifest.kind, written)))
 }
 
 /// A manifest as it is sent: with its owner, labels, and the hash of it all.
@@ -58,7 +73,7 @@ pub fn rendered(ask: Ask<'_>, part: Part, manifest: &Manifest) -> Value {
 /// Whether an object is as it was last declared, and nobody has changed a field of it since.
 pub fn agrees(wanted: &Value, found: Option<&DynamicObject>) -> bool {
     let Some(found) = found else { return false };
-    let hash = wanted.pointer(&format!("/metadata/annotations/{}", APPLIED.replace('/', "~1"))).and_then(Value::as_str);
+    let hash = applied(wanted);
     let fields = wanted.as_object().into_iter().flatten();
     hash.is_some()
         && hash == annotation(found, APPLIED)
@@ -66,6 +81,13 @@ pub fn agrees(wanted: &Value, found: Option<&DynamicObject>) -> bool {
             .filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str()))
             .all(|(name, value)| holds(found.data.get(name), value))
 }
+
+fn applied(wanted: &Value) -> Option<&str> {
+    wanted.pointer(&format!("/metadata/annotations/{}", APPLIED.replace('/', "~1")))?.as_str()
+}
+
+/// Lists to which nobody else may add: an application's environment, its mounts and its ports.
+const CLOSED: [&str; 4] = ["env", "envFrom", "volumeMounts", "ports"];
 
 /// Whether `found` has everything that `wanted` says; the API server may have added to it.
 fn holds(found: Option<&Value>, wanted: &Value) -> bool {
@@ -188,6 +210,8 @@ mod tests {
         let found =
             json!({"replicas": 2, "list": [{"name": "a", "image": "x", "tty": false}, {"name": "b"}], "more": 1});
         assert!(holds(Some(&found), &wanted));
+        let added = json!({"env": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]});
+        assert!(!holds(Some(&added), &json!({"env": [{"name": "a", "value": "1"}]})), "an added variable");
         for (pointer, value) in [("/replicas", json!(3)), ("/list/0/image", json!("y")), ("/list", json!([]))] {
             let mut changed = found.clone();
             *changed.pointer_mut(pointer).unwrap() = value;

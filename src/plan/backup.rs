@@ -91,7 +91,7 @@ impl Ask<'_> {
             .collect()
     }
 
-    /// A container that makes a backup; `first` allows that there is no database yet.
+    /// A container that makes a backup; before the first proven release there may be no database yet.
     pub fn backup_container(self, before_release: bool) -> Option<Container> {
         let backup = self.saas.spec.backup.as_ref()?;
         let proven = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.proven.is_some());
@@ -103,7 +103,7 @@ impl Ask<'_> {
             keep_days: u32::try_from(backup.keep_days).unwrap_or(30),
             tags,
             workdir: PathBuf::from(SCRATCH),
-            allow_missing: !proven,
+            allow_missing: before_release && !proven,
             limits: Limits::default(),
         };
         let container = self.mount_database(self.worker("backup", &task));

@@ -213,6 +213,12 @@ impl Ask<'_> {
         })
     }
 
+    /// Whether Stripe still lists the current endpoint of a slot.
+    pub fn is_listed(self, webhook: &Webhook) -> bool {
+        let current = webhook.current.as_ref().map(|issued| &issued.id);
+        self.ours(&webhook.account).is_ok_and(|ours| ours.iter().any(|held| Some(&held.id) == current))
+    }
+
     /// An endpoint is of use while Stripe lists it and its secret is stored.
     fn is_usable(self, webhook: &StripeWebhook, issued: &Issued, ours: &[&Held<Endpoint>]) -> bool {
         let stored = self.world.vault.as_ref().is_ok_and(|v| v.value(&webhook.secret_env).is_some());
