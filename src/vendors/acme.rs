@@ -11,14 +11,12 @@ mod transport;
 
 pub use progress::{Challenge, ChallengeState, Kind, Progress, Status};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use instant_acme::{
-    Account, AuthorizationStatus, CertificateIdentifier, Error, Identifier, NewOrder, Order, OrderStatus,
-};
+use instant_acme::{Account, CertificateIdentifier, Error, Identifier, NewOrder, Order, OrderStatus};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -181,32 +179,29 @@ impl Issuer {
         Ok(progress)
     }
 
-    /// Tells the CA that the proofs of a kind are in place. Challenges that it has seen to already are left alone.
-    pub async fn ready(&self, url: &str, kind: Kind) -> Result<(), Fault> {
-        let unoffered = self.step(|| self.tell_ready(url, kind)).await.map_err(|r| r.fault)?;
-        match unoffered {
+    /// Tells the CA that proofs are in place: for each name (without `*.`) the kind that is.
+    ///
+    /// Names that are not listed, or that the CA has seen to already, are left alone.
+    pub async fn ready(&self, url: &str, kinds: &BTreeMap<String, Kind>) -> Result<(), Fault> {
+        match self.step(|| self.tell_ready(url, kinds)).await.map_err(|r| r.fault)? {
             None => Ok(()),
-            Some(name) => {
-                Err(Fault::Rejected(format!("ACME account {}: no {kind:?} is offered for {name}", self.name)))
+            Some((name, kind)) => {
+                Err(Fault::Rejected(format!("ACME account {}: the CA takes no {kind} for {name}", self.name)))
             }
         }
     }
 
     /// The first name for which the CA does not offer the kind, if there is one.
-    async fn tell_ready(&self, url: &str, kind: Kind) -> Result<Option<String>, Error> {
+    async fn tell_ready(&self, url: &str, kinds: &BTreeMap<String, Kind>) -> Result<Option<(String, Kind)>, Error> {
         let mut order = self.account.order(url.into()).await?;
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let mut authorization = next?;
-            if authorization.status != AuthorizationStatus::Pending {
-                continue;
-            }
+            let Some(kind) = progress::to_tell(&authorization, kinds) else { continue };
             let name = authorization.identifier().to_string();
-            let Some(mut challenge) = authorization.challenge(kind.wire()) else {
-                return Ok(Some(name));
-            };
-            if challenge.status == instant_acme::ChallengeStatus::Pending {
-                challenge.set_ready().await?;
+            match authorization.challenge(kind.wire()) {
+                Some(mut challenge) => challenge.set_ready().await?,
+                None => return Ok(Some((name, kind))),
             }
         }
         Ok(None)
@@ -312,9 +307,10 @@ fn is_gone(error: &Error) -> bool {
 }
 
 /// Refusals that an order without `replaces` may not meet
-/// (<https://www.rfc-editor.org/rfc/rfc9773.html#section-5>).
+/// (<https://www.rfc-editor.org/rfc/rfc9773.html#section-5>). A CA that does not repeat the field, which the client
+/// library takes for an error, would be asked for a new order in each pass.
 fn replaces_refused(refusal: &Refusal) -> bool {
-    matches!(refusal.kind.as_str(), "alreadyReplaced" | "malformed" | "unauthorized")
+    matches!(refusal.kind.as_str(), "alreadyReplaced" | "malformed" | "unauthorized" | problem::BY_CLIENT)
 }
 
 fn identifier(name: &str) -> Identifier {

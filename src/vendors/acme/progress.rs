@@ -1,6 +1,7 @@
 //! What the CA says of an order, in our words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use instant_acme::{AuthorizationState, AuthorizationStatus, ChallengeStatus, ChallengeType, OrderStatus};
@@ -94,6 +95,16 @@ impl Progress {
     }
 }
 
+/// As RFC 8555 names it.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Dns01 => "dns-01",
+            Kind::Http01 => "http-01",
+        })
+    }
+}
+
 impl Kind {
     pub(super) fn wire(self) -> ChallengeType {
         match self {
@@ -141,6 +152,15 @@ pub(super) fn challenges(authorization: &AuthorizationState, thumbprint: &str) -
         error: c.error.as_ref().map(problem::text),
     };
     known.map(challenge).collect()
+}
+
+/// The kind that a pending authorization is to be told of: the one that is wished for its name, unless the CA looks
+/// already.
+pub(super) fn to_tell(authorization: &AuthorizationState, kinds: &BTreeMap<String, Kind>) -> Option<Kind> {
+    let name = authorization.identifier().identifier.authorized(false).to_string();
+    let untouched = authorization.challenges.iter().all(|c| c.status == ChallengeStatus::Pending);
+    let open = authorization.status == AuthorizationStatus::Pending && untouched;
+    kinds.get(&name).copied().filter(|_| open)
 }
 
 /// The authorization has the last word: once it is decided, its other challenges stay as they were.
