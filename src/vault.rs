@@ -73,6 +73,9 @@ pub struct Ledger {
     /// The last backup that was read back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
+    /// Why the newest backup or drill failed, while none has succeeded since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_failure: Option<String>,
     /// The last drill that restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill: Option<Backup>,
@@ -169,6 +172,8 @@ pub enum Note {
     Backup(Backup),
     /// A drill restored.
     Drill(Backup),
+    /// A backup or drill failed.
+    BackupFailed(String),
     /// A Job's result has been taken in.
     Taken(String),
 }
@@ -188,8 +193,9 @@ impl Ledger {
             Note::Order(order) => self.order(order),
             Note::Stage(revision, stage, at) => self.stage(revision, stage, at),
             Note::Proven(revision) => self.proven = Some(revision),
-            Note::Backup(backup) => self.backup = Some(backup),
-            Note::Drill(drill) => self.drill = Some(drill),
+            Note::Backup(backup) => (self.backup, self.backup_failure) = (Some(backup), None),
+            Note::Drill(drill) => (self.drill, self.backup_failure) = (Some(drill), None),
+            Note::BackupFailed(why) => self.backup_failure = Some(why),
             Note::Taken(job) => self.take(job),
         }
     }

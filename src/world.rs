@@ -63,6 +63,8 @@ pub struct World {
     pub window: Option<Window>,
     /// What the zone's own name servers answer for a challenge's name: values that all of them give.
     pub published: BTreeMap<String, Seen<BTreeSet<String>>>,
+    /// The copies of accounts' credentials in the object's namespace, by Secret name.
+    pub copies: BTreeMap<String, Seen<Option<BTreeMap<String, SecretString>>>>,
     /// What the pods of finished Jobs told and was not taken in yet, by Job name.
     pub outcomes: BTreeMap<String, Value>,
     /// Why pods of a workload do not start, by workload, in the words of the kubelet.

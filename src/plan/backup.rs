@@ -1,32 +1,43 @@
 //! Backups: a CronJob that copies, uploads and reads back; a drill that restores into a throw-away place; and the same on
 //! request. What they prove is taken into the ledger.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::claims::Vendor;
 use super::names::hash;
 use super::pod::{Container, Runs};
-use super::{Ask, Manifest, Part, Steps, Verdict};
+use super::{Action, Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Backup, OperationKind, SaasOperation};
 use crate::evidence::{BackupFacts, BackupTask, DrillTask, Evidence, Limits, RestoreFacts, Source, Tags, Target};
 use crate::fault::Hold;
 use crate::kinds::Kind;
-use crate::vault::{self, Note};
+use crate::objects::PART;
+use crate::vault::{self, Note, Remembered};
 use crate::world::Account;
 
 /// Where credentials are mounted, one folder for each account.
 const CREDENTIALS: &str = "/etc/golive/accounts";
 /// The only place that backup and drill pods write to.
 const SCRATCH: &str = "/scratch";
+/// The ledger's word for accounts whose credentials are copied into the namespace.
+const COPIES: &str = "backup";
 
 /// Plans the schedules, the requests, and what finished Jobs proved.
 pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
-    let backup = ask.saas.spec.backup.as_ref()?;
-    Some(ask.backup(backup))
+    match &ask.saas.spec.backup {
+        Some(backup) => Some(ask.backup(backup)),
+        None if ask.copied_accounts().is_empty() => None,
+        None => {
+            let mut steps = Steps::default();
+            ask.credential_copies(&[], &mut steps);
+            Some(Ok(steps))
+        }
+    }
 }
 
 impl Ask<'_> {
@@ -40,6 +51,8 @@ impl Ask<'_> {
             return Err(super::unsupported::hold("backup` without `database.sqlite"));
         }
         self.take_outcomes(&mut steps);
+        let targets = self.targets(backup)?;
+        self.credential_copies(&targets, &mut steps);
         self.cron_objects(backup, &mut steps)?;
         self.requested(&mut steps);
         steps.evidence = self.backup_evidence();
@@ -48,7 +61,6 @@ impl Ask<'_> {
 
     fn cron_objects(self, backup: &Backup, steps: &mut Steps) -> Result<(), Hold> {
         let container = self.backup_container(false).ok_or_else(|| Hold::person("NoTarget", "`backup.to` names no account"))?;
-        self.targets(backup)?;
         let pod = self.pod(&container, Runs::Once);
         steps.declare(Manifest::new(Kind::CronJob, self.named("backup"), self.cron_job(&backup.schedule, pod, Part::Backup)));
         if let (Some(drill), Some(container)) = (&backup.drill, self.drill_container()) {
@@ -146,15 +158,37 @@ impl Ask<'_> {
         self.named(&format!("account-{account}"))
     }
 
-    /// The Secrets that copy accounts' credentials: name and values.
-    pub fn credential_copies(&self) -> Vec<(String, std::collections::BTreeMap<String, String>)> {
-        let Some(backup) = &self.saas.spec.backup else { return Vec::new() };
-        let exposed = |account: &Account| {
-            let values = account.credentials.as_ref().ok()?;
-            Some(values.iter().map(|(key, value)| (key.clone(), value.expose_secret().to_owned())).collect())
-        };
-        let copies = self.targets(backup).unwrap_or_default();
-        copies.into_iter().filter_map(|(name, account)| Some((self.credentials_name(name), exposed(account)?))).collect()
+    /// The accounts whose credentials are, or may still be, copied here.
+    fn copied_accounts(self) -> BTreeSet<String> {
+        let remembered = self.world.vault.as_ref().map(|vault| vault.ledger.accounts.clone()).unwrap_or_default();
+        let left = remembered.into_iter().filter(|r| r.part == COPIES).map(|r| r.account);
+        let used = self.saas.spec.backup.iter().flat_map(|backup| backup.to.iter().map(|to| to.account.clone()));
+        left.chain(used).collect()
+    }
+
+    /// The Secrets that hold such copies.
+    pub fn copy_names(self) -> Vec<String> {
+        self.copied_accounts().iter().map(|account| self.credentials_name(account)).collect()
+    }
+
+    /// Writes the copies that are missing or old, and removes those that nothing uses.
+    fn credential_copies(self, targets: &[(&str, &Account)], steps: &mut Steps) {
+        for account in self.copied_accounts() {
+            let name = self.credentials_name(&account);
+            let remembered = Remembered { part: COPIES.into(), account: account.clone(), zone: None };
+            let Some(Some(copy)) = self.world.copies.get(&name).map(|seen| steps.or_wait(seen.as_ref().map_err(Hold::from))) else { continue };
+            match targets.iter().find(|(used, _)| **used == account) {
+                Some((_, used)) => {
+                    let Some(values) = steps.or_wait(used.credentials.as_ref().map_err(Hold::from)) else { continue };
+                    if !is_same(copy.as_ref(), values) {
+                        steps.note(Note::Account(remembered));
+                        steps.act(Action::Credentials { name, values: values.clone() });
+                    }
+                }
+                None if copy.is_some() => steps.act(Action::DropCredentials { name }),
+                None => steps.note(Note::Forget(remembered)),
+            }
+        }
     }
 
     /// Jobs of open requests.
@@ -180,16 +214,34 @@ impl Ask<'_> {
         Some(self.named(&format!("op-{}", hash(uid.as_bytes(), 10))))
     }
 
+    /// Whether a Job's result is taken once: those of stages are read by the release, until they succeed.
+    fn is_backup_job(self, job: &str) -> bool {
+        let succeeded = self.world.has_condition(Kind::Job, job, "Complete");
+        let label = self.world.children.find(Kind::Job, job).and_then(|o| o.metadata.labels.clone()?.remove(PART));
+        succeeded || label.as_deref() == Some(Part::Backup.word())
+    }
+
     /// Takes what finished Jobs proved into the ledger.
     fn take_outcomes(self, steps: &mut Steps) {
-        for (job, told) in &self.world.outcomes {
+        let of_backup = |job: &&String| self.is_backup_job(job) || job.contains("-backup-");
+        for (job, told) in self.world.outcomes.iter().filter(|(job, _)| of_backup(job)) {
             if let Some(backup) = backup_of(told) {
                 steps.note(Note::Backup(backup));
             }
             if let Some(drill) = drill_of(told) {
                 steps.note(Note::Drill(drill));
             }
-            steps.note(Note::Taken(job.clone()));
+            if !told["ok"].as_bool().unwrap_or(false) {
+                let message = told["message"].as_str().unwrap_or("its pod ended with an error");
+                steps.note(Note::BackupFailed(format!("Job {job}: {message}")));
+            }
+            if self.is_backup_job(job) {
+                steps.note(Note::Taken(job.clone()));
+            }
+        }
+        let failure = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.backup_failure.clone());
+        if let Some(failure) = failure {
+            steps.wait(Hold::event("BackupFailed", format!("{failure}; the next one runs on schedule, or by a SaasOperation")));
         }
     }
 
@@ -200,6 +252,13 @@ impl Ask<'_> {
         let known: Vec<String> = last.into_iter().chain(proven).collect();
         if known.is_empty() { "scheduled; none has run yet".into() } else { known.join("; ") }
     }
+}
+
+fn is_same(copy: Option<&BTreeMap<String, SecretString>>, values: &BTreeMap<String, SecretString>) -> bool {
+    let exposed = |map: &BTreeMap<String, SecretString>| -> Vec<(String, String)> {
+        map.iter().map(|(key, value)| (key.clone(), value.expose_secret().to_owned())).collect()
+    };
+    copy.is_some_and(|copy| exposed(copy) == exposed(values))
 }
 
 fn facts<T: DeserializeOwned>(told: &Value) -> Option<T> {

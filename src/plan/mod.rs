@@ -21,6 +21,7 @@ pub mod unsupported;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::api::SaasDeployment;
@@ -150,6 +151,10 @@ pub enum Action {
     Project { account: String, change: Change<Project> },
     /// A step of issuing a certificate.
     Acme(AcmeStep),
+    /// Write a copy of an account's credentials for pods of this application.
+    Credentials { name: String, values: BTreeMap<String, SecretString> },
+    /// Remove such a copy.
+    DropCredentials { name: String },
     /// Delete an object of ours now, so that a fresh one can take its place.
     Delete { kind: Kind, name: String },
 }
@@ -169,6 +174,20 @@ pub enum AcmeStep {
     Take { account: String, url: String, names: Vec<String> },
     /// Forget an order that failed.
     Abandon { names: Vec<String> },
+}
+
+impl AcmeStep {
+    /// The step in a word, for events.
+    pub fn word(&self) -> &'static str {
+        match self {
+            AcmeStep::Intend { .. } => "key made",
+            AcmeStep::Order { .. } => "ordered",
+            AcmeStep::Ready { .. } => "challenges ready",
+            AcmeStep::Finalize { .. } => "signing request sent",
+            AcmeStep::Take { .. } => "issued",
+            AcmeStep::Abandon { .. } => "order dropped",
+        }
+    }
 }
 
 /// What a part wants now.

@@ -36,6 +36,9 @@ impl Ask<'_> {
         self.world.vault()?;
         let mut steps = Steps::default();
         self.record(&mut steps);
+        if let Some(roots) = &self.world.trust {
+            steps.declare(Manifest::new(Kind::ConfigMap, self.named("trust"), json!({"data": {"ca.crt": roots}})));
+        }
         if release.rehearse.unwrap_or(false) {
             steps.wait(super::unsupported::hold("release.rehearse"));
         }

@@ -1,0 +1,150 @@
+//! The only writer. It makes no choices: what the plan says is written, what agrees already is left alone.
+
+pub mod certificate;
+pub mod credentials;
+pub mod objects;
+pub mod rows;
+pub mod vault;
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use crate::api::SaasDeployment;
+use crate::fault::Fault;
+use crate::observe::Observer;
+use crate::plan::{Action, Ask, Part, Plan, Steps};
+use crate::vault::Note;
+
+/// What came of one part's plan.
+#[derive(Clone, Debug, Default)]
+pub struct PartDone {
+    /// What was written, in words for events: nothing at rest.
+    pub wrote: Vec<String>,
+    /// The first thing that could not be written.
+    pub fault: Option<Fault>,
+}
+
+impl PartDone {
+    fn record(&mut self, what: impl Into<String>, result: Result<bool, Fault>) {
+        match result {
+            Ok(true) => self.wrote.push(what.into()),
+            Ok(false) => {}
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+            }
+        }
+    }
+}
+
+/// What came of the whole plan.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// By part.
+    pub parts: BTreeMap<Part, PartDone>,
+}
+
+impl Done {
+    /// Whether anything was written: then the next look follows at once.
+    pub fn wrote(&self) -> bool {
+        self.parts.values().any(|part| !part.wrote.is_empty())
+    }
+}
+
+/// The reference by which the cluster removes children with their SaasDeployment.
+pub fn owner_reference(saas: &SaasDeployment) -> Value {
+    json!({
+        "apiVersion": "golive.dev/v1alpha1",
+        "kind": "SaasDeployment",
+        "name": saas.name_any(),
+        "uid": saas.uid().unwrap_or_default(),
+        "controller": true,
+    })
+}
+
+impl Observer {
+    /// Writes what the plan calls for.
+    pub async fn apply(&self, ask: Ask<'_>, plan: &Plan) -> Done {
+        let vault = ask.world.vault.clone().unwrap_or_default();
+        let writer = vault::Writer::new(&self.client, ask.saas, vault);
+        let mut done = Done::default();
+        let noted = self.note_first(ask, plan, &writer, &mut done).await;
+        let parts = plan.parts.iter().filter_map(|(part, verdict)| Some((*part, verdict.as_ref().ok()?)));
+        let writes = parts.map(|(part, steps)| self.part(ask, part, (steps, noted), &writer));
+        for (part, result) in join_all(writes).await {
+            let entry = done.parts.entry(part).or_default();
+            entry.wrote.extend(result.wrote);
+            entry.fault = entry.fault.take().or(result.fault);
+        }
+        objects::prune(self, ask, plan, &mut done).await;
+        done
+    }
+
+    /// Writes the notes of all parts at once, before anything that relies on them. Where the object is going, nothing
+    /// more is noted: its namespace may take no new objects.
+    async fn note_first(&self, ask: Ask<'_>, plan: &Plan, writer: &vault::Writer<'_>, done: &mut Done) -> bool {
+        if ask.saas.metadata.deletion_timestamp.is_some() {
+            return true;
+        }
+        let mut notes: Vec<Note> = Vec::new();
+        for (part, verdict) in &plan.parts {
+            let own: Vec<Note> = verdict.iter().flat_map(|steps| &steps.actions).flat_map(noted).cloned().collect();
+            if !own.is_empty() {
+                done.parts.entry(*part).or_default();
+            }
+            notes.extend(own);
+        }
+        let changed: Vec<Part> = done.parts.keys().copied().collect();
+        let result = writer.enter(notes).await;
+        let ok = result.is_ok();
+        for part in changed {
+            done.parts.entry(part).or_default().record("notes", result.clone());
+        }
+        ok
+    }
+
+    async fn part(&self, ask: Ask<'_>, part: Part, (steps, noted): (&Steps, bool), writer: &vault::Writer<'_>) -> (Part, PartDone) {
+        let mut done = PartDone::default();
+        objects::declare(self, ask, (part, steps), &mut done).await;
+        if noted {
+            for action in &steps.actions {
+                self.act(ask, action, writer, &mut done).await;
+            }
+        }
+        (part, done)
+    }
+
+    async fn act(&self, ask: Ask<'_>, action: &Action, writer: &vault::Writer<'_>, done: &mut PartDone) {
+        match action {
+            Action::Note(_) => {}
+            Action::Acme(step) => {
+                let result = certificate::step(self, ask, step).await;
+                let issued = if let Ok(true) = result { rows::issued(ask, step, writer).await } else { Ok(false) };
+                done.record(format!("certificate: {}", step.word()), result.map(|_| true));
+                done.record("ledger of orders", issued);
+            }
+            Action::Credentials { name, values } => {
+                done.record(format!("Secret {name}"), credentials::write(self, ask, name, values).await);
+            }
+            Action::DropCredentials { name } => {
+                done.record(format!("Secret {name}"), credentials::remove(self, ask, name).await);
+            }
+            Action::Delete { kind, name } => {
+                done.record(format!("{} {name} deleted", kind.name()), objects::delete(self, ask, *kind, name).await);
+            }
+            row => {
+                let (what, result) = rows::write(self, ask, row, writer).await;
+                done.record(what, result);
+            }
+        }
+    }
+}
+
+fn noted(action: &Action) -> &[Note] {
+    match action {
+        Action::Note(notes) => notes,
+        _ => &[],
+    }
+}

@@ -1,0 +1,178 @@
+//! The steps of issuing a certificate. Each rests on what the step before stored: the key before the order, the order's
+//! URL before it is finalized, the verified chain before the order is forgotten.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DeleteParams;
+use kube::{Api, Client, ResourceExt};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::owner_reference;
+use super::vault::encoded;
+use crate::certificate::{new_key, verify};
+use crate::cluster::{apply, find, within};
+use crate::fault::{Fault, Seen};
+use crate::objects::{MANAGED_BY, OWNER};
+use crate::observe::Observer;
+use crate::plan::{AcmeStep, Ask};
+use crate::vendors::acme::{self, AcmeAccess, Issuer};
+
+/// What is stored of a certificate under way.
+pub struct Order {
+    /// The names asked for, sorted.
+    pub names: Vec<String>,
+    /// The ACME account.
+    pub account: String,
+    /// When it was intended.
+    pub at: Timestamp,
+    /// The order's URL, once it is placed.
+    pub url: Option<String>,
+    key: SecretString,
+}
+
+impl Order {
+    /// The Secret that holds it.
+    pub fn secret_name(ask: Ask<'_>) -> String {
+        ask.named("tls-order")
+    }
+
+    /// Reads it back; what does not have its form is started anew.
+    pub fn of(secret: &Secret) -> Option<Order> {
+        let text = |key: &str| crate::observe::text(secret, key);
+        Some(Order {
+            names: text("names")?.split(',').map(str::to_owned).collect(),
+            account: text("account")?,
+            at: text("at")?.parse().ok()?,
+            url: text("url"),
+            key: text("tls.key")?.into(),
+        })
+    }
+
+    fn values(&self) -> Vec<(String, String)> {
+        let mut values = vec![
+            ("names".to_owned(), self.names.join(",")),
+            ("account".to_owned(), self.account.clone()),
+            ("at".to_owned(), self.at.to_string()),
+            ("tls.key".to_owned(), self.key.expose_secret().to_owned()),
+        ];
+        values.extend(self.url.clone().map(|url| ("url".to_owned(), url)));
+        values
+    }
+}
+
+/// Opens an ACME account by a key that is stored before the CA hears of it, so that no crash leaves an orphan account.
+///
+/// # Errors
+/// The key cannot be kept, or the CA refuses the account.
+pub async fn issuer(client: &Client, namespace: &str, access: &AcmeAccess) -> Seen<Issuer> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let name = format!("acme-{}-key", access.account);
+    let stored = find(&api, &name).await?.and_then(|secret| crate::observe::text(&secret, "key.pem"));
+    let key = match stored {
+        Some(key) => key.into(),
+        None => {
+            let key = new_key().map_err(Fault::Rejected)?;
+            let pem = ("key.pem".to_owned(), key.expose_secret().to_owned());
+            apply(&api, &name, &secret(&name, "Opaque", [pem], json!({MANAGED_BY: "golive"}))).await?;
+            key
+        }
+    };
+    Issuer::open(access, &key).await
+}
+
+/// Takes one step; returns whether a new certificate serves.
+///
+/// # Errors
+/// The CA, the API server or the verification of the chain refused.
+pub async fn step(observer: &Observer, ask: Ask<'_>, step: &AcmeStep) -> Seen<bool> {
+    let api: Api<Secret> = Api::namespaced(observer.client.clone(), &ask.saas.namespace().unwrap_or_default());
+    let steps = Steps { observer, ask, api };
+    match step {
+        AcmeStep::Intend { account, names } => steps.intend(account, names).await?,
+        AcmeStep::Order { account, names, replaces } => steps.order(account, names, *replaces).await?,
+        AcmeStep::Ready { account, url, names } => {
+            let issuer = observer.issuer(account).await?;
+            let kind = |dns: bool| if dns { acme::Kind::Dns01 } else { acme::Kind::Http01 };
+            issuer.ready(url, &names.iter().map(|(name, dns)| (name.clone(), kind(*dns))).collect()).await?;
+        }
+        AcmeStep::Finalize { account, url, names } => {
+            let key = steps.stored().await?.key;
+            observer.issuer(account).await?.finalize(url, &key, &set(names)).await?;
+        }
+        AcmeStep::Take { account, url, names } => return steps.take(account, url, names).await.map(|()| true),
+        AcmeStep::Abandon { .. } => steps.forget().await?,
+    }
+    Ok(false)
+}
+
+struct Steps<'a> {
+    observer: &'a Observer,
+    ask: Ask<'a>,
+    api: Api<Secret>,
+}
+
+impl Steps<'_> {
+    async fn stored(&self) -> Seen<Order> {
+        let name = Order::secret_name(self.ask);
+        let found = find(&self.api, &name).await?;
+        found.as_ref().and_then(Order::of).ok_or_else(|| Fault::Lost(format!("Secret {name} is gone: the order starts anew")))
+    }
+
+    async fn store(&self, order: &Order) -> Seen<()> {
+        let name = Order::secret_name(self.ask);
+        let mut object = secret(&name, "Opaque", order.values(), json!({MANAGED_BY: "golive", OWNER: self.ask.name()}));
+        object["metadata"]["ownerReferences"] = json!([owner_reference(self.ask.saas)]);
+        apply(&self.api, &name, &object).await.map(|_| ())
+    }
+
+    async fn intend(&self, account: &str, names: &[String]) -> Seen<()> {
+        let key = new_key().map_err(Fault::Rejected)?;
+        let order = Order { names: names.to_vec(), account: account.to_owned(), at: self.ask.world.now, url: None, key };
+        self.store(&order).await
+    }
+
+    async fn order(&self, account: &str, names: &[String], replaces: bool) -> Seen<()> {
+        let mut order = self.stored().await?;
+        let old = match replaces {
+            true => find(&self.api, &self.ask.tls_name()).await?.and_then(|s| crate::observe::text(&s, "tls.crt")),
+            false => None,
+        };
+        let issuer = self.observer.issuer(account).await?;
+        order.url = Some(issuer.order(&set(names), old.as_deref()).await?);
+        self.store(&order).await
+    }
+
+    /// Fetches the chain and lets it serve only if it fits the key, the names and the time.
+    async fn take(&self, account: &str, url: &str, names: &[String]) -> Seen<()> {
+        let order = self.stored().await?;
+        let chain = self.observer.issuer(account).await?.chain(url).await?;
+        verify(&chain, &order.key, &set(names), self.ask.world.now)
+            .map_err(|why| Fault::Rejected(format!("the CA's certificate is not fit to serve: {why}")))?;
+        let name = self.ask.tls_name();
+        let values = [("tls.crt".to_owned(), chain), ("tls.key".to_owned(), order.key.expose_secret().to_owned())];
+        let labels = json!({MANAGED_BY: "golive", OWNER: self.ask.name()});
+        apply(&self.api, &name, &secret(&name, "kubernetes.io/tls", values, labels)).await?;
+        self.forget().await
+    }
+
+    async fn forget(&self) -> Seen<()> {
+        let name = Order::secret_name(self.ask);
+        match within(&format!("delete {name}"), self.api.delete(&name, &DeleteParams::default())).await {
+            Err(Fault::Rejected(_)) | Ok(_) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+fn set(names: &[String]) -> BTreeSet<String> {
+    names.iter().cloned().collect()
+}
+
+fn secret(name: &str, kind: &str, values: impl IntoIterator<Item = (String, String)>, labels: Value) -> Value {
+    let values: Vec<(String, String)> = values.into_iter().collect();
+    let data = encoded(values.iter().map(|(key, value)| (key, value.as_str())));
+    json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name, "labels": labels}, "data": data})
+}

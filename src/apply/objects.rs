@@ -1,0 +1,183 @@
+//! Kubernetes objects: declared by server-side apply where they differ, pruned where no part wants them any more.
+
+use futures::stream::{self, StreamExt};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
+use serde_json::{Value, json};
+
+use super::{Done, PartDone, owner_reference};
+use crate::cluster;
+use crate::fault::{Fault, Seen};
+use crate::kinds::Kind;
+use crate::objects::{APPLIED, PART};
+use crate::observe::Observer;
+use crate::plan::names::hash_of;
+use crate::plan::{Ask, Manifest, Part, Plan, Steps, Verdict};
+use crate::world::annotation;
+
+/// Writes of one part that are under way at once.
+const AT_ONCE: usize = 4;
+
+/// Applies the objects of a part that differ from what is there.
+pub async fn declare(observer: &Observer, ask: Ask<'_>, (part, steps): (Part, &Steps), done: &mut PartDone) {
+    let mut manifests: Vec<&Manifest> = steps.manifests.iter().collect();
+    manifests.sort_by_key(|manifest| manifest.kind);
+    let writes = manifests.into_iter().filter_map(|manifest| {
+        let object = rendered(ask, part, manifest);
+        let differs = !agrees(&object, ask.world.children.find(manifest.kind, &manifest.name));
+        differs.then(|| async move { (manifest.to_string(), write(observer, ask, manifest, object).await) })
+    });
+    let results: Vec<_> = stream::iter(writes).buffered(AT_ONCE).collect().await;
+    results.into_iter().for_each(|(what, result)| done.record(what, result.map(|()| true)));
+}
+
+async fn write(observer: &Observer, ask: Ask<'_>, manifest: &Manifest, object: Value) -> Seen<()> {
+    let namespace = ask.saas.namespace().unwrap_or_default();
+    let api = cluster::objects(&observer.client, &namespace, manifest.kind);
+    let written = cluster::apply(&api, &manifest.name, &object).await?;
+    observer.cache.written(manifest.kind, written);
+    Ok(())
+}
+
+/// A manifest as it is sent: with its owner, labels, and the hash of it all.
+pub fn rendered(ask: Ask<'_>, part: Part, manifest: &Manifest) -> Value {
+    let mut labels = ask.labels(part);
+    labels.extend(manifest.labels.clone());
+    let mut object = manifest.body.clone();
+    object["apiVersion"] = json!(manifest.kind.api_version());
+    object["kind"] = json!(manifest.kind.name());
+    object["metadata"] = json!({"name": manifest.name, "labels": labels, "annotations": manifest.annotations});
+    if !manifest.retained {
+        object["metadata"]["ownerReferences"] = json!([owner_reference(ask.saas)]);
+    }
+    object["metadata"]["annotations"][APPLIED] = json!(hash_of(&object, 16));
+    object
+}
+
+/// Whether an object is as it was last declared, and nobody has changed a field of it since.
+pub fn agrees(wanted: &Value, found: Option<&DynamicObject>) -> bool {
+    let Some(found) = found else { return false };
+    let hash = wanted.pointer(&format!("/metadata/annotations/{}", APPLIED.replace('/', "~1"))).and_then(Value::as_str);
+    let fields = wanted.as_object().into_iter().flatten();
+    hash.is_some()
+        && hash == annotation(found, APPLIED)
+        && fields.filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str())).all(|(name, value)| holds(found.data.get(name), value))
+}
+
+/// Whether `found` has everything that `wanted` says; the API server may have added to it.
+fn holds(found: Option<&Value>, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (_, Value::Null) => true,
+        (Some(Value::Object(found)), Value::Object(wanted)) => wanted.iter().all(|(key, value)| holds(found.get(key), value)),
+        (Some(Value::Array(found)), Value::Array(wanted)) => list_holds(found, wanted),
+        (Some(found), wanted) => found == wanted || is_same_quantity(found, wanted),
+        (None, wanted) => is_empty(wanted),
+    }
+}
+
+/// Lists of named things may have been added to by others; all other lists are equal in length and order.
+fn list_holds(found: &[Value], wanted: &[Value]) -> bool {
+    let named = |value: &Value| value.get("name").and_then(Value::as_str).map(str::to_owned);
+    if !wanted.is_empty() && wanted.iter().all(|value| named(value).is_some()) {
+        return wanted.iter().all(|want| found.iter().any(|have| named(have) == named(want) && holds(Some(have), want)));
+    }
+    found.len() == wanted.len() && found.iter().zip(wanted).all(|(have, want)| holds(Some(have), want))
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// `1000m` and `1`, `1024Mi` and `1Gi`: the API server writes quantities in its own way.
+fn is_same_quantity(found: &Value, wanted: &Value) -> bool {
+    let amount = |value: &Value| quantity(value.as_str()?);
+    matches!((amount(found), amount(wanted)), (Some(a), Some(b)) if a == b)
+}
+
+/// A quantity in thousandths: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
+fn quantity(text: &str) -> Option<u128> {
+    let units = [
+        ("Ki", 1_024_000), ("Mi", 1_048_576_000), ("Gi", 1_073_741_824_000), ("Ti", 1_099_511_627_776_000),
+        ("m", 1), ("k", 1_000_000), ("M", 1_000_000_000), ("G", 1_000_000_000_000), ("T", 1_000_000_000_000_000), ("", 1_000),
+    ];
+    let (number, scale) = units.into_iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)))?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = u32::try_from(fraction.len()).ok()?;
+    let value: u128 = format!("{whole}{fraction}").parse().ok()?;
+    Some(value.checked_mul(scale)? / 10u128.checked_pow(digits)?)
+}
+
+/// Deletes objects of ours that no part wants: of parts that hold, nothing.
+pub async fn prune(observer: &Observer, ask: Ask<'_>, plan: &Plan, done: &mut Done) {
+    if ask.saas.metadata.deletion_timestamp.is_some() {
+        return;
+    }
+    for (kind, object) in ask.world.children.iter() {
+        let label = object.labels().get(PART);
+        let Some(part) = Part::ALL.into_iter().find(|part| label.is_some_and(|l| l == part.word())) else { continue };
+        if is_owned(ask, object) && !is_wanted(plan.parts.get(&part), kind, &object.name_any()) {
+            let result = delete(observer, ask, kind, &object.name_any()).await;
+            done.parts.entry(part).or_default().record(format!("{} {} deleted", kind.name(), object.name_any()), result);
+        }
+    }
+}
+
+/// Only what carries our reference is removed: not what is retained, nor what CronJobs made.
+fn is_owned(ask: Ask<'_>, object: &DynamicObject) -> bool {
+    object.owner_references().iter().any(|owner| Some(&owner.uid) == ask.saas.metadata.uid.as_ref())
+}
+
+fn is_wanted(verdict: Option<&Verdict>, kind: Kind, name: &str) -> bool {
+    match verdict {
+        None => false,
+        Some(Err(_)) => true,
+        Some(Ok(steps)) => {
+            let declared = steps.manifests.iter().any(|m| m.kind == kind && m.name == name);
+            declared || steps.kept.iter().any(|(k, n)| *k == kind && n == name)
+        }
+    }
+}
+
+/// Deletes the object that was observed, and no later one of its name.
+pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -> Seen<bool> {
+    let Some(object) = ask.world.children.find(kind, name) else { return Ok(false) };
+    if object.metadata.deletion_timestamp.is_some() {
+        return Ok(false);
+    }
+    let api = cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), kind);
+    let preconditions = Preconditions { uid: object.uid(), ..Preconditions::default() };
+    let params = DeleteParams { preconditions: Some(preconditions), propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+    match cluster::within(&format!("delete {} {name}", kind.name()), api.delete(name, &params)).await {
+        Ok(_) | Err(Fault::Rejected(_) | Fault::Lost(_)) => {
+            observer.cache.deleted(kind, object);
+            Ok(true)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_added_is_no_difference_and_what_somebody_changed_is() {
+        let wanted = json!({"replicas": 2, "list": [{"name": "a", "image": "x"}], "gone": {}});
+        let found = json!({"replicas": 2, "list": [{"name": "a", "image": "x", "tty": false}, {"name": "b"}], "more": 1});
+        assert!(holds(Some(&found), &wanted));
+        for (pointer, value) in [("/replicas", json!(3)), ("/list/0/image", json!("y")), ("/list", json!([]))] {
+            let mut changed = found.clone();
+            *changed.pointer_mut(pointer).unwrap() = value;
+            assert!(!holds(Some(&changed), &wanted), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_compared_by_what_they_mean() {
+        for (a, b) in [("1000m", "1"), ("1024Mi", "1Gi"), ("0.5", "500m"), ("2", "2")] {
+            assert!(is_same_quantity(&json!(a), &json!(b)), "{a} {b}");
+        }
+        assert!(!is_same_quantity(&json!("1Gi"), &json!("1G")));
+        assert!(!is_same_quantity(&json!("csvboard"), &json!("hello")));
+    }
+}

@@ -1,0 +1,273 @@
+//! The loop: watches wake passes, a pass is observe, plan, apply, report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, reflector, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::{Value, json};
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::api::{SaasDeployment, SaasDeploymentStatus, SaasOperation};
+use crate::cluster::{self, MANAGER, within};
+use crate::fault::{Fault, Seen};
+use crate::kinds::Kind;
+use crate::metrics::Metrics;
+use crate::objects::{Cache, MANAGED_BY, Owner};
+use crate::observe::Observer;
+use crate::plan::{Ask, Plan, plan};
+use crate::report::{Report, Said, report};
+
+/// Held while anything of ours may stand outside the cluster.
+const FINALIZER: &str = "golive.dev/cleanup";
+/// How long a kind that the cluster does not serve is left alone before it is looked for again.
+const ABSENT_RETRY: Duration = Duration::from_secs(10);
+
+/// Everything a pass needs.
+pub struct Context {
+    /// What passes see and write with.
+    pub observer: Observer,
+    /// Where events go.
+    pub recorder: Recorder,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// Keeps a store of all objects of a kind; the future never ends.
+pub fn follow<K>(api: Api<K>) -> (Store<K>, impl Future<Output = ()> + Send)
+where
+    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let stream = reflector(writer, watcher(api, watcher::Config::default())).default_backoff();
+    (store, stream.for_each(|event| async { drop(event.inspect_err(|e| warn!("watch of {}: {e}", K::kind(&())))) }))
+}
+
+/// Follows one kind of children and yields whom each event concerns.
+pub fn children(client: Client, cache: Arc<Cache>, kind: Kind) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
+    let rounds = stream::repeat(()).then(move |()| {
+        let (client, cache) = (client.clone(), cache.clone());
+        async move { round(client, cache, kind) }
+    });
+    rounds.flatten().map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace))
+}
+
+/// One watch, until the kind turns out to be absent; then a pause.
+fn round(client: Client, cache: Arc<Cache>, kind: Kind) -> stream::BoxStream<'static, Owner> {
+    let api = Api::all_with(client, &kind.resource());
+    let config = watcher::Config::default().labels(&format!("{MANAGED_BY}=golive"));
+    let events = watcher(api, config).default_backoff();
+    let take = move |event: watcher::Result<watcher::Event<_>>| match event {
+        Ok(event) => Some(cache.take(kind, event)),
+        Err(e) if kind.is_optional() && is_absent(&e) => {
+            if cache.absent(kind) {
+                info!("this cluster does not serve {}; looking again every {} s", kind.name(), ABSENT_RETRY.as_secs());
+            }
+            None
+        }
+        Err(e) => {
+            warn!("watch of {}: {e}", kind.name());
+            Some(Vec::new())
+        }
+    };
+    let owners = events.map(take).take_while(|taken| std::future::ready(taken.is_some()));
+    let pause = stream::once(tokio::time::sleep(ABSENT_RETRY)).filter_map(|()| std::future::ready(None));
+    owners.flat_map(|taken| stream::iter(taken.unwrap_or_default())).chain(pause).boxed()
+}
+
+fn is_absent(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) => {
+            matches!(e, kube::Error::Api(status) if status.code == 404)
+        }
+        watcher::Error::WatchError(status) => status.code == 404,
+        _ => false,
+    }
+}
+
+/// Runs passes until `stop` resolves.
+pub async fn run(controller: Controller<SaasDeployment>, context: Arc<Context>, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+    controller
+        .graceful_shutdown_on(stop)
+        .run(pass, on_error, context)
+        .for_each(|result| async {
+            if let Err(e) = result {
+                tracing::debug!("controller: {e}");
+            }
+        })
+        .await;
+}
+
+fn on_error(_: Arc<SaasDeployment>, fault: &Fault, _: Arc<Context>) -> Action {
+    Action::requeue(fault.again())
+}
+
+/// One pass over one object.
+async fn pass(saas: Arc<SaasDeployment>, context: Arc<Context>) -> Result<Action, Fault> {
+    let span = info_span!("pass", namespace = saas.namespace(), name = saas.name_any());
+    let started = Instant::now();
+    let result = step(&saas, &context).instrument(span.clone()).await;
+    context.metrics.passed(started.elapsed(), result.is_ok());
+    if let Err(fault) = &result {
+        span.in_scope(|| warn!("{fault}"));
+    }
+    result
+}
+
+async fn step(saas: &SaasDeployment, context: &Context) -> Result<Action, Fault> {
+    if saas.metadata.deletion_timestamp.is_some() {
+        return farewell(saas, context).await;
+    }
+    let observer = &context.observer;
+    if !saas.finalizers().iter().any(|f| f == FINALIZER) {
+        hold(observer, saas).await?;
+        return Ok(Action::await_change());
+    }
+    let world = observer.observe(saas).await;
+    let ask = Ask { saas, world: &world };
+    let plan = if saas.spec.suspend.unwrap_or(false) { Plan::default() } else { plan(saas, &world) };
+    let done = if plan.parts.is_empty() { Default::default() } else { observer.apply(ask, &plan).await };
+    for (part, written) in &done.parts {
+        if !written.wrote.is_empty() {
+            info!(part = part.word(), "{}", written.wrote.join(", "));
+        }
+    }
+    let report = report(ask, &plan, &done);
+    let again = report.again;
+    tell(context, saas, report).await?;
+    Ok(Action::requeue(again))
+}
+
+/// Takes our rows back everywhere, then lets the object go; a vendor that is gone for good does not hold it for ever.
+async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fault> {
+    let observer = &context.observer;
+    if !saas.finalizers().iter().any(|f| f == FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let world = observer.observe(saas).await;
+    let ask = Ask { saas, world: &world };
+    let plan = plan(saas, &world);
+    let done = observer.apply(ask, &plan).await;
+    let left = left_behind(&plan, &done);
+    if left.is_empty() {
+        release(observer, saas).await?;
+        return Ok(Action::await_change());
+    }
+    let since = saas.metadata.deletion_timestamp.as_ref().map(|t| world.now.duration_since(t.0).as_secs()).unwrap_or(0);
+    let limit = observer.config.abandon_after_seconds;
+    if u64::try_from(since).unwrap_or(0) < limit {
+        let report = report(ask, &plan, &done);
+        tell(context, saas, report).await?;
+        return Ok(Action::requeue(Duration::from_secs(2)));
+    }
+    let note = format!("after {limit} s of deleting, golive lets go and leaves behind: {}", left.join("; "));
+    warn!("{note}");
+    say(context, saas, &Said { warning: true, reason: "LeftBehind".into(), note, action: "Delete" }).await;
+    release(observer, saas).await?;
+    Ok(Action::await_change())
+}
+
+/// What is not yet known to be gone: in words.
+fn left_behind(plan: &Plan, done: &crate::apply::Done) -> Vec<String> {
+    let mut left = Vec::new();
+    for (part, verdict) in &plan.parts {
+        let fault = done.parts.get(part).and_then(|done| done.fault.clone());
+        match verdict {
+            Err(hold) => left.push(format!("{}: {}", part.word(), hold.message)),
+            Ok(steps) => {
+                left.extend(steps.waits.iter().map(|hold| format!("{}: {}", part.word(), hold.message)));
+                left.extend(fault.map(|fault| format!("{}: {fault}", part.word())));
+                let open = steps.actions.iter().filter(|action| !matches!(action, crate::plan::Action::Note(_))).count();
+                if open > 0 {
+                    left.push(format!("{}: {open} changes not confirmed yet", part.word()));
+                }
+            }
+        }
+    }
+    left
+}
+
+fn api_of(observer: &Observer, saas: &SaasDeployment) -> Api<SaasDeployment> {
+    Api::namespaced(observer.client.clone(), &saas.namespace().unwrap_or_default())
+}
+
+async fn hold(observer: &Observer, saas: &SaasDeployment) -> Seen<()> {
+    let mut finalizers = saas.finalizers().to_vec();
+    finalizers.push(FINALIZER.to_owned());
+    set_finalizers(observer, saas, finalizers).await
+}
+
+async fn release(observer: &Observer, saas: &SaasDeployment) -> Seen<()> {
+    let others = saas.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
+    match set_finalizers(observer, saas, others).await {
+        Err(Fault::Rejected(_)) => Ok(()),
+        result => result,
+    }
+}
+
+async fn set_finalizers(observer: &Observer, saas: &SaasDeployment, finalizers: Vec<String>) -> Seen<()> {
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": saas.resource_version()}});
+    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    let api = api_of(observer, saas);
+    within("set finalizers", api.patch(&saas.name_any(), &params, &Patch::Merge(patch))).await.map(|_| ())
+}
+
+/// Writes the status where it changed, and tells what happened.
+async fn tell(context: &Context, saas: &SaasDeployment, report: Report) -> Seen<()> {
+    context.metrics.ready(saas, &report.status);
+    if differs(saas.status.as_ref(), &report.status) {
+        let object = status_object(saas, "SaasDeployment", json!(report.status));
+        write_status(&api_of(&context.observer, saas), &saas.name_any(), object).await?;
+    }
+    for said in &report.events {
+        say(context, saas, said).await;
+    }
+    let operations: Api<SaasOperation> = Api::namespaced(context.observer.client.clone(), &saas.namespace().unwrap_or_default());
+    for operation in &context.observer.operations.state() {
+        let Some(status) = report.operations.get(&operation.name_any()).filter(|_| operation.namespace() == saas.namespace()) else { continue };
+        let old = operation.status.as_ref().map(|s| (&s.message, &s.completion_time));
+        if old != Some((&status.message, &status.completion_time)) {
+            write_status(&operations, &operation.name_any(), status_object(&**operation, "SaasOperation", json!(status))).await?;
+        }
+    }
+    Ok(())
+}
+
+fn differs(old: Option<&SaasDeploymentStatus>, new: &SaasDeploymentStatus) -> bool {
+    old.map(|old| json!(old)) != Some(json!(new))
+}
+
+fn status_object(object: &impl ResourceExt, kind: &str, status: Value) -> Value {
+    json!({"apiVersion": "golive.dev/v1alpha1", "kind": kind, "metadata": {"name": object.name_any()}, "status": status})
+}
+
+async fn write_status<K>(api: &Api<K>, name: &str, object: Value) -> Seen<()>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let params = PatchParams::apply(MANAGER).force();
+    match within("write status", api.patch_status(name, &params, &Patch::Apply(object))).await {
+        Err(Fault::Rejected(text)) if text.contains("not found") => Ok(()),
+        result => result.map(|_| ()),
+    }
+}
+
+/// Publishes an event; one that cannot be published is logged and no reason to fail.
+async fn say(context: &Context, saas: &SaasDeployment, said: &Said) {
+    let event = Event {
+        type_: if said.warning { EventType::Warning } else { EventType::Normal },
+        reason: said.reason.clone(),
+        note: Some(said.note.clone()),
+        action: said.action.into(),
+        secondary: None,
+    };
+    let reference = saas.object_ref(&());
+    if let Err(fault) = cluster::within("publish an event", context.recorder.publish(&event, &reference)).await {
+        warn!("event {}: {fault}", said.reason);
+    }
+}

@@ -1,0 +1,177 @@
+//! The only reader and the only clock: gathers the World of one pass. What cannot be seen becomes an `Err` in it.
+
+mod cluster;
+mod issuing;
+mod rows;
+
+pub use issuing::text;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::reflector::Store;
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::Mutex;
+
+use crate::accounts::Accounts;
+use crate::api::{SaasDeployment, SaasOperation};
+use crate::certificate::Window;
+use crate::cluster::find;
+use crate::config::Config;
+use crate::fault::Seen;
+use crate::kinds::Kind;
+use crate::objects::{Cache, Owner, Presence};
+use crate::plan::Ask;
+use crate::rows::Mark;
+use crate::vault::Vault;
+use crate::vendors::Vendors;
+use crate::vendors::acme::Issuer;
+use crate::world::World;
+
+/// Everything that passes look at.
+pub struct Observer {
+    /// The API server.
+    pub client: Client,
+    /// The operator's configuration.
+    pub config: Arc<Config>,
+    /// This cluster's id, in the marks on rows.
+    pub cluster: String,
+    /// What golive wrote into the cluster.
+    pub cache: Arc<Cache>,
+    /// All SaasDeployments: for claims on hosts.
+    pub deployments: Store<SaasDeployment>,
+    /// All requests.
+    pub operations: Store<SaasOperation>,
+    /// Vendor accounts.
+    pub accounts: Accounts,
+    /// The vendors, with shared snapshots.
+    pub vendors: Arc<Vendors>,
+    /// ACME accounts that are open.
+    pub issuers: Mutex<HashMap<String, Arc<Issuer>>>,
+    /// Renewal windows by certificate key, with the time of the next question.
+    pub windows: Mutex<HashMap<String, (Option<Window>, Timestamp)>>,
+}
+
+/// The mark of an object on vendors' rows.
+pub fn mark(cluster: &str, saas: &SaasDeployment) -> Mark {
+    let uid: String = saas.uid().unwrap_or_default().chars().filter(|c| *c != '-').take(12).collect();
+    let label = format!("{}/{}", saas.namespace().unwrap_or_default(), saas.name_any());
+    Mark { cluster: cluster.to_owned(), owner: uid, label }
+}
+
+/// The SaasDeployment as an owner of objects.
+pub fn owner(saas: &SaasDeployment) -> Owner {
+    Owner { namespace: saas.namespace().unwrap_or_default(), name: saas.name_any() }
+}
+
+impl Observer {
+    /// Observes the world of one object.
+    pub async fn observe(&self, saas: &SaasDeployment) -> World {
+        let mut world = self.cluster_world(saas).await;
+        let zones = self.zones(saas, &world).await;
+        world.zones = zones;
+        let (records, endpoints, monitors, projects) = tokio::join!(
+            self.records(saas, &world),
+            self.endpoints(saas, &world),
+            self.monitors(saas, &world),
+            self.projects(saas, &world)
+        );
+        (world.records, world.endpoints, world.monitors, world.projects) = (records, endpoints, monitors, projects);
+        self.certificates(saas, &mut world).await;
+        world
+    }
+
+    /// What the cluster itself tells.
+    async fn cluster_world(&self, saas: &SaasDeployment) -> World {
+        let namespace = saas.namespace().unwrap_or_default();
+        let (labels, vault) = tokio::join!(self.namespace_labels(&namespace), self.vault(saas));
+        let namespace_labels = labels.unwrap_or_default();
+        let mut world = World {
+            now: Timestamp::now(),
+            entropy: rand_bytes(),
+            config: self.config.clone(),
+            mark: mark(&self.cluster, saas),
+            children: self.cache.of(&owner(saas)),
+            served: Kind::ALL.into_iter().filter(|kind| self.cache.presence(*kind) == Presence::Served).collect(),
+            accounts: self.accounts.seen_by(&namespace_labels),
+            rivals: self.rivals(saas),
+            operations: self.operations_of(saas),
+            trust: self.trust(),
+            namespace_labels,
+            vault,
+            sources: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            records: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            monitors: BTreeMap::new(),
+            projects: BTreeMap::new(),
+            certificate: Ok(None),
+            order: Ok(None),
+            window: None,
+            published: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+        };
+        let ask = Ask { saas, world: &world };
+        let (sources, copies, outcomes, troubles) =
+            tokio::join!(self.sources(ask), self.copies(ask), self.outcomes(ask), self.troubles(ask));
+        (world.sources, world.copies, world.outcomes, world.troubles) = (sources, copies, outcomes, troubles);
+        world
+    }
+
+    async fn namespace_labels(&self, namespace: &str) -> Seen<BTreeMap<String, String>> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        Ok(find(&api, namespace).await?.map(|ns| ns.labels().clone()).unwrap_or_default())
+    }
+
+    async fn vault(&self, saas: &SaasDeployment) -> Seen<Vault> {
+        crate::apply::vault::read(&self.client, saas).await
+    }
+
+    /// Hosts of this object that an older one claims.
+    fn rivals(&self, saas: &SaasDeployment) -> BTreeMap<String, String> {
+        let hosts = |s: &SaasDeployment| s.spec.domains.iter().chain(&s.spec.redirect_from).cloned().collect::<BTreeSet<_>>();
+        let (ours, age) = (hosts(saas), age(saas));
+        let mut rivals = BTreeMap::new();
+        for other in self.deployments.state() {
+            if other.uid() != saas.uid() && self::age(&other) < age {
+                let label = format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any());
+                rivals.extend(hosts(&other).intersection(&ours).map(|host| (host.clone(), label.clone())));
+            }
+        }
+        rivals
+    }
+
+    /// Open requests for this object, oldest first.
+    fn operations_of(&self, saas: &SaasDeployment) -> Vec<SaasOperation> {
+        let ours = |o: &SaasOperation| o.namespace() == saas.namespace() && o.spec.deployment == saas.name_any();
+        let open = |o: &SaasOperation| o.status.as_ref().is_none_or(|status| status.completion_time.is_none());
+        let mut found: Vec<_> = self.operations.state().iter().filter(|o| ours(o) && open(o)).map(|o| (**o).clone()).collect();
+        found.sort_by_key(|o| (o.creation_timestamp(), o.name_any()));
+        found
+    }
+
+    /// The platform's own roots.
+    fn trust(&self) -> Option<String> {
+        let path = self.config.trust_file.as_ref()?;
+        std::fs::read_to_string(path).inspect_err(|e| tracing::warn!("{}: {e}", path.display())).ok()
+    }
+}
+
+/// Which of two claims is older: by creation, then by uid.
+fn age(saas: &SaasDeployment) -> (Option<Timestamp>, Option<String>) {
+    (saas.creation_timestamp().map(|t| t.0), saas.uid())
+}
+
+/// Fresh randomness from the operating system's generator.
+fn rand_bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    // A generator that fails leaves zeros; values made of zeros would be guessable, so such a pass must not happen.
+    match ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes) {
+        Ok(()) => bytes,
+        Err(_) => std::process::abort(),
+    }
+}

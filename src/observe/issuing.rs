@@ -1,0 +1,124 @@
+//! The certificate that serves, the order under way, and what the CA and the zones' name servers say of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt as _};
+
+use super::Observer;
+use crate::api::SaasDeployment;
+use crate::apply::certificate::{Order, issuer};
+use crate::certificate::{Certificate, Window};
+use crate::cluster::find;
+use crate::dns::seen_by;
+use crate::fault::Seen;
+use crate::plan::Ask;
+use crate::plan::claims::Vendor;
+use crate::rows::RecordType;
+use crate::vendors::acme::Issuer;
+use crate::world::{Pending, World};
+
+impl Observer {
+    /// Fills in everything about the certificate.
+    pub(super) async fn certificates(&self, saas: &SaasDeployment, world: &mut World) {
+        let ask = Ask { saas, world };
+        if ask.hosts().is_empty() || saas.metadata.deletion_timestamp.is_some() {
+            return;
+        }
+        let namespace = saas.namespace().unwrap_or_default();
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
+        let (tls, order) = (ask.tls_name(), Order::secret_name(ask));
+        let (held, pending) = tokio::join!(find(&api, &tls), find(&api, &order));
+        let chain = held.map(|secret| secret.and_then(|s| text(&s, "tls.crt")));
+        world.certificate = chain.clone().map(|chain| chain.and_then(|chain| Certificate::read(&chain).ok()));
+        world.order = match pending {
+            Ok(Some(secret)) => Ok(self.pending(&secret).await),
+            Ok(None) => Ok(None),
+            Err(fault) => Err(fault),
+        };
+        if let (Ok(Some(chain)), Ok(Some(certificate))) = (chain, &world.certificate) {
+            let key = certificate.key_id.clone();
+            world.window = self.window(Ask { saas, world }, &chain, key).await;
+        }
+        world.published = self.published(Ask { saas, world }).await;
+    }
+
+    /// The order under way, as the CA sees it.
+    async fn pending(&self, secret: &Secret) -> Option<Pending> {
+        let order = Order::of(secret)?;
+        let progress = match &order.url {
+            None => None,
+            Some(url) => Some(match self.issuer(&order.account).await {
+                Ok(issuer) => issuer.look(url).await,
+                Err(fault) => Err(fault),
+            }),
+        };
+        Some(Pending { names: order.names, account: order.account, at: order.at, url: order.url, progress })
+    }
+
+    /// The ACME account of that name, opened once.
+    pub async fn issuer(&self, account: &str) -> Seen<Arc<Issuer>> {
+        let access = self.accounts.acme(account)?;
+        let id = format!("{account} {} {:?}", access.directory, access.roots.as_ref().map(String::len));
+        let mut open = self.issuers.lock().await;
+        if let Some(issuer) = open.get(&id) {
+            return Ok(issuer.clone());
+        }
+        let issuer = Arc::new(issuer(&self.client, &self.accounts.namespace, &access).await?);
+        open.insert(id, issuer.clone());
+        Ok(issuer)
+    }
+
+    /// When the CA wants the certificate renewed; asked as seldom as the CA wishes.
+    async fn window(&self, ask: Ask<'_>, chain: &str, key: String) -> Option<Window> {
+        let now = ask.world.now;
+        if let Some((window, until)) = self.windows.lock().await.get(&key)
+            && *until > now
+        {
+            return *window;
+        }
+        let named = ask.saas.spec.tls.as_ref().and_then(|tls| tls.account.clone());
+        let account = ask.account(Vendor::Acme, named.as_deref()).ok()?.0.to_owned();
+        let asked = match self.issuer(&account).await {
+            Ok(issuer) => issuer.window(chain).await,
+            Err(fault) => Err(fault),
+        };
+        let (window, wait) = match asked {
+            Ok(window) => (window, window.map_or(Duration::from_secs(21_600), |w| w.ask_again)),
+            Err(_) => (None, Duration::from_secs(600)),
+        };
+        self.windows.lock().await.insert(key, (window, later(now, wait)));
+        window
+    }
+
+    /// What all name servers of each zone answer for the challenges under way.
+    async fn published(&self, ask: Ask<'_>) -> BTreeMap<String, Seen<BTreeSet<String>>> {
+        let mut published = BTreeMap::new();
+        for (host, _) in ask.proofs() {
+            let Some(Ok(Some(hosted))) = ask.world.zones.get(&host) else { continue };
+            let name = format!("_acme-challenge.{host}");
+            let answers = seen_by(&hosted.zone.name_servers, &name, &RecordType::Txt).await;
+            published.insert(host, answers.map(common));
+        }
+        published
+    }
+}
+
+/// The values that every server gave.
+fn common(answers: BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
+    let sets = answers.into_values().map(|values| values.into_iter().collect::<BTreeSet<_>>());
+    sets.reduce(|all, next| all.intersection(&next).cloned().collect()).unwrap_or_default()
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// A key of a Secret, as text.
+pub fn text(secret: &Secret, key: &str) -> Option<String> {
+    let value = secret.data.as_ref()?.get(key)?;
+    String::from_utf8(value.0.clone()).ok()
+}

@@ -1,0 +1,127 @@
+//! The vendors' tables that a pass needs: of the accounts that the spec uses, and of those where rows of ours may be left.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::join_all;
+
+use super::Observer;
+use crate::api::SaasDeployment;
+use crate::fault::Seen;
+use crate::plan::Ask;
+use crate::plan::claims::Vendor;
+use crate::rows::{Endpoint, Monitor, Project, Record, Zone};
+use crate::world::{HostedZone, Table, World};
+
+impl Observer {
+    /// For each host, the zone that holds it.
+    pub(super) async fn zones(&self, saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Option<HostedZone>>> {
+        let ask = Ask { saas, world };
+        let mut accounts = remembered(world, "dns");
+        accounts.extend(ask.dns_account().ok().map(|(name, _)| name.to_owned()));
+        let listed = join_all(accounts.iter().map(|account| self.zones_of(account))).await;
+        let tables: Vec<(String, Seen<Vec<Zone>>)> = accounts.into_iter().zip(listed).collect();
+        let mut zones: BTreeMap<String, Seen<Option<HostedZone>>> = BTreeMap::new();
+        for host in ask.hosts() {
+            zones.insert(host.clone(), holder(&host, &tables));
+        }
+        for zone in self.left_zones(world, &tables) {
+            zones.insert(format!("zone:{}", zone.zone.name), Ok(Some(zone)));
+        }
+        zones
+    }
+
+    async fn zones_of(&self, account: &str) -> Seen<Vec<Zone>> {
+        Ok(self.vendors.zones(&self.accounts.access(account)?).await?.to_vec())
+    }
+
+    /// Zones where records of ours may stand, whatever the spec says now.
+    fn left_zones(&self, world: &World, tables: &[(String, Seen<Vec<Zone>>)]) -> Vec<HostedZone> {
+        let Ok(vault) = &world.vault else { return Vec::new() };
+        let find = |account: &str, name: &str| {
+            let zones = tables.iter().find(|(a, _)| a == account)?.1.as_ref().ok()?;
+            Some(HostedZone { account: account.to_owned(), zone: zones.iter().find(|z| z.name == name)?.clone() })
+        };
+        let left = vault.ledger.accounts.iter().filter(|r| r.part == "dns");
+        left.filter_map(|r| find(&r.account, r.zone.as_deref()?)).collect()
+    }
+
+    /// The records of every zone in use.
+    pub(super) async fn records(&self, _saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Table<Record>>> {
+        let hosted: BTreeMap<String, HostedZone> =
+            world.zones.values().flatten().flatten().map(|hosted| (hosted.zone.name.clone(), hosted.clone())).collect();
+        let reads = hosted.values().map(|hosted| async {
+            let access = self.accounts.access(&hosted.account)?;
+            self.vendors.records(&access, &hosted.zone).await
+        });
+        let seen = join_all(reads).await;
+        hosted.into_keys().zip(seen).collect()
+    }
+
+    /// The webhook endpoints of every account in use.
+    pub(super) async fn endpoints(&self, saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Table<Endpoint>>> {
+        let stripe = saas.spec.payments.as_ref().and_then(|payments| payments.stripe.as_ref());
+        let named = stripe.map(|stripe| stripe.account.clone());
+        let accounts = used(Ask { saas, world }, "payments", Vendor::Stripe, named);
+        let reads = accounts.iter().map(|name| async { self.vendors.endpoints(&self.accounts.access(name)?).await });
+        let seen = join_all(reads).await;
+        accounts.into_iter().zip(seen).collect()
+    }
+
+    /// The uptime monitors of every account in use.
+    pub(super) async fn monitors(&self, saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Table<Monitor>>> {
+        let uptime = saas.spec.monitors.as_ref().and_then(|monitors| monitors.uptime.as_ref());
+        let named = uptime.map(|uptime| uptime.account.clone());
+        let accounts = used(Ask { saas, world }, "uptime", Vendor::UptimeRobot, named);
+        let reads = accounts.iter().map(|name| async { self.vendors.monitors(&self.accounts.access(name)?).await });
+        let seen = join_all(reads).await;
+        accounts.into_iter().zip(seen).collect()
+    }
+
+    /// The Sentry projects of every account in use.
+    pub(super) async fn projects(&self, saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Table<Project>>> {
+        let sentry = saas.spec.monitors.as_ref().and_then(|monitors| monitors.sentry.as_ref());
+        let named = sentry.map(|sentry| sentry.account.clone());
+        let accounts = used(Ask { saas, world }, "sentry", Vendor::Sentry, named);
+        let reads = accounts.iter().map(|name| async { self.vendors.projects(&self.accounts.access(name)?).await });
+        let seen = join_all(reads).await;
+        accounts.into_iter().zip(seen).collect()
+    }
+}
+
+fn remembered(world: &World, part: &str) -> BTreeSet<String> {
+    let accounts = world.vault.as_ref().map(|vault| vault.ledger.accounts.clone()).unwrap_or_default();
+    accounts.into_iter().filter(|r| r.part == part).map(|r| r.account).collect()
+}
+
+/// The accounts to look at for a part: remembered ones, and the one that the spec uses (`Some(None)`: the default).
+fn used(ask: Ask<'_>, part: &str, vendor: Vendor, named: Option<Option<String>>) -> BTreeSet<String> {
+    let mut accounts = remembered(ask.world, part);
+    accounts.extend(named.and_then(|named| Some(ask.account(vendor, named.as_deref()).ok()?.0.to_owned())));
+    accounts
+}
+
+/// The zone with the longest name that holds a host. An account that cannot be read leaves the question open.
+fn holder(host: &str, tables: &[(String, Seen<Vec<Zone>>)]) -> Seen<Option<HostedZone>> {
+    let mut best: Option<HostedZone> = None;
+    let mut failed = None;
+    for (account, zones) in tables {
+        match zones {
+            Err(fault) => failed = Some(fault.clone()),
+            Ok(zones) => {
+                for zone in zones.iter().filter(|zone| is_within(host, &zone.name)) {
+                    if best.as_ref().is_none_or(|b| b.zone.name.len() < zone.name.len()) {
+                        best = Some(HostedZone { account: account.clone(), zone: zone.clone() });
+                    }
+                }
+            }
+        }
+    }
+    match (best, failed) {
+        (None, Some(fault)) => Err(fault),
+        (best, _) => Ok(best),
+    }
+}
+
+fn is_within(host: &str, zone: &str) -> bool {
+    host == zone || host.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'))
+}

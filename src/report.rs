@@ -1,0 +1,310 @@
+//! What came of a pass: conditions, status, events, and when to look again. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::{
+    BackupStatus, CertificateStatus, OperationKind, ReleaseStatus, SaasDeploymentStatus, SaasOperation, SaasOperationStatus, Scorecard,
+};
+use crate::apply::{Done, PartDone};
+use crate::fault::{Hold, Until};
+use crate::kinds::Kind;
+use crate::plan::{Action, Ask, Part, Plan, Verdict};
+
+/// Longest message of a condition or note of an event.
+const LONGEST: usize = 1000;
+/// How soon the next look follows a pass that wrote something.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What a pass has to say.
+pub struct Report {
+    /// The new status.
+    pub status: SaasDeploymentStatus,
+    /// Changes worth telling.
+    pub events: Vec<Said>,
+    /// When to look again although nothing happens.
+    pub again: Duration,
+    /// New statuses of open requests, by name.
+    pub operations: BTreeMap<String, SaasOperationStatus>,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Whether somebody should look.
+    pub warning: bool,
+    /// A stable CamelCase word.
+    pub reason: String,
+    /// What happened.
+    pub note: String,
+    /// What golive did or was doing, as a CamelCase verb.
+    pub action: &'static str,
+}
+
+/// The state of one part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    ready: bool,
+    reason: String,
+    message: String,
+    stalled: bool,
+    again: Option<Duration>,
+}
+
+/// Reports a pass.
+pub fn report(ask: Ask<'_>, plan: &Plan, done: &Done) -> Report {
+    let nothing = PartDone::default();
+    let states: BTreeMap<Part, State> =
+        plan.parts.iter().map(|(part, verdict)| (*part, state(verdict, done.parts.get(part).unwrap_or(&nothing)))).collect();
+    let conditions = conditions(ask, &states);
+    let mut events = changes(ask, &conditions);
+    events.extend(repairs(ask, done));
+    Report { events, again: again(ask, plan, done, &states), operations: operations(ask), status: status(ask, conditions, &states) }
+}
+
+fn state(verdict: &Verdict, done: &PartDone) -> State {
+    let held = |hold: &Hold| State {
+        ready: false,
+        reason: hold.reason.to_owned(),
+        message: hold.message.clone(),
+        stalled: hold.until == Until::Person,
+        again: match hold.until {
+            Until::After(wait) => Some(wait),
+            Until::Event | Until::Person => None,
+        },
+    };
+    if let Some(fault) = &done.fault {
+        return held(&Hold::from(fault));
+    }
+    match verdict {
+        Err(hold) => held(hold),
+        Ok(steps) => match &steps.waits {
+            Some(hold) => held(hold),
+            None if steps.actions.iter().any(|action| !matches!(action, Action::Note(_))) || !done.wrote.is_empty() => State {
+                ready: false,
+                reason: "Applied".into(),
+                message: format!("changed: {}", done.wrote.join(", ")),
+                stalled: false,
+                again: Some(SOON),
+            },
+            None => State { ready: true, reason: "InSync".into(), message: steps.evidence.clone(), stalled: false, again: None },
+        },
+    }
+}
+
+fn conditions(ask: Ask<'_>, states: &BTreeMap<Part, State>) -> Vec<Condition> {
+    let first = |wanted: &dyn Fn(&State) -> bool| states.iter().find(|(_, state)| wanted(state));
+    let worst = first(&|s| s.stalled).or_else(|| first(&|s| !s.ready && s.reason != "StagePending")).or_else(|| first(&|s| !s.ready));
+    let stalled = first(&|s| s.stalled);
+    let (ready, reason, message) = match worst {
+        Some((part, state)) => (false, state.reason.clone(), format!("{}: {}", part.condition(), state.message)),
+        None => (true, "Live".to_owned(), ask.url().map_or("all parts are ready".into(), |url| format!("live at {url}"))),
+    };
+    let progressing = !ready && stalled.is_none();
+    let because = |on: bool| if on { (reason.clone(), message.clone()) } else { ("Settled".to_owned(), String::new()) };
+    let mut list = vec![
+        condition(ask, "Ready", ready, (reason.clone(), message.clone())),
+        condition(ask, "Reconciling", progressing, because(progressing)),
+        condition(ask, "Stalled", stalled.is_some(), because(stalled.is_some())),
+    ];
+    list.extend(states.iter().map(|(part, s)| condition(ask, part.condition(), s.ready, (s.reason.clone(), s.message.clone()))));
+    list
+}
+
+/// A condition, whose time of transition stays while its status does.
+fn condition(ask: Ask<'_>, kind: &str, on: bool, (reason, message): (String, String)) -> Condition {
+    let status = if on { "True" } else { "False" };
+    let old = ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == kind && c.status == status);
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason,
+        message: cut(&message),
+        last_transition_time: old.map_or_else(|| Time(seconds(ask.world.now)), |c| c.last_transition_time.clone()),
+        observed_generation: ask.saas.metadata.generation,
+    }
+}
+
+/// Whole seconds, as the API keeps times.
+fn seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, State>) -> SaasDeploymentStatus {
+    let time = |at: Timestamp| Some(Time(seconds(at)));
+    let ledger = ask.world.vault.as_ref().ok().map(|vault| &vault.ledger);
+    let (backup, drill) = (ledger.and_then(|l| l.backup.clone()), ledger.and_then(|l| l.drill.clone()));
+    let backups = (backup.is_some() || drill.is_some()).then(|| BackupStatus {
+        last_time: backup.as_ref().and_then(|b| time(b.at)),
+        last_bytes: backup.as_ref().and_then(|b| i64::try_from(b.bytes).ok()),
+        last_snapshot: backup.as_ref().map(|b| b.snapshot.clone()),
+        last_proven_restore: drill.as_ref().and_then(|d| time(d.at)),
+        ..BackupStatus::default()
+    });
+    let certificate = ask.world.certificate.as_ref().ok().and_then(Option::as_ref).map(|c| CertificateStatus {
+        not_after: time(c.not_after),
+        renew_at: time(ask.renewal(c)),
+        ..CertificateStatus::default()
+    });
+    let replicas = ask.world.field(Kind::Deployment, &ask.name(), "/status/availableReplicas").and_then(serde_json::Value::as_i64);
+    SaasDeploymentStatus {
+        conditions,
+        observed_generation: ask.saas.metadata.generation.unwrap_or_default(),
+        url: ask.url(),
+        release: Some(release(ask)),
+        certificate,
+        backups,
+        scorecard: Some(scorecard(states)),
+        replicas: replicas.and_then(|n| i32::try_from(n).ok()),
+        ..SaasDeploymentStatus::default()
+    }
+}
+
+/// Which revision runs, and what stands between it and production.
+fn release(ask: Ask<'_>) -> ReleaseStatus {
+    let revision = ask.revision();
+    let ledger = ask.world.vault.as_ref().ok().map(|vault| &vault.ledger);
+    let proven = ledger.and_then(|l| l.proven.clone());
+    let stage = match (ask.saas.spec.release.is_some(), proven.as_ref() == Some(&revision), ask.cleared_to_roll()) {
+        (true, true, _) => "Proven",
+        (_, _, Err(_)) => "Preparing",
+        (true, false, Ok(())) => "Smoke",
+        (false, ..) => "Running",
+    };
+    ReleaseStatus { revision, image: ask.saas.spec.image.clone(), stage: stage.into(), ..ReleaseStatus::default() }
+}
+
+/// The lines of the checklist that are proven: one for each part in use.
+fn scorecard(states: &BTreeMap<Part, State>) -> Scorecard {
+    let failing: Vec<String> = states.iter().filter(|(_, s)| !s.ready).map(|(part, s)| cut(&format!("{}: {}", part.word(), s.reason))).collect();
+    let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    Scorecard { passed: count(states.len() - failing.len()), failed: count(failing.len()), waived: 0, failing, ..Scorecard::default() }
+}
+
+fn again(ask: Ask<'_>, plan: &Plan, done: &Done, states: &BTreeMap<Part, State>) -> Duration {
+    let resync = Duration::from_secs(ask.world.config.resync_seconds);
+    let soonest = states.values().filter_map(|state| state.again).fold(plan.again(resync), Duration::min);
+    if done.wrote() { soonest.min(SOON) } else { soonest.max(SOON) }
+}
+
+/// Conditions that changed since the status was last written.
+fn changes(ask: Ask<'_>, conditions: &[Condition]) -> Vec<Said> {
+    let old = |kind: &str| ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == kind);
+    let told = conditions.iter().filter(|c| !["Reconciling", "Stalled"].contains(&c.type_.as_str()) && c.reason != "Applied");
+    let changed = told.filter(|new| old(&new.type_).is_none_or(|old| (&old.status, &old.reason) != (&new.status, &new.reason)));
+    let said = |c: &Condition| Said {
+        warning: c.status != "True" && is_trouble(&c.reason),
+        reason: if c.status == "True" { format!("{}True", c.type_) } else { c.reason.clone() },
+        note: cut(&format!("{}: {}", c.type_, c.message)),
+        action: "Reconcile",
+    };
+    changed.filter(|c| c.status == "True" || is_trouble(&c.reason)).map(said).collect()
+}
+
+/// Waiting is no trouble; everything else that is not ready is.
+fn is_trouble(reason: &str) -> bool {
+    !["Pending", "Issuing", "RollingOut", "StageRunning"].iter().any(|word| reason.ends_with(word))
+}
+
+/// Writes although the spec has not changed since all was well: somebody else changed the world.
+fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
+    let generation = ask.saas.metadata.generation;
+    let was_ready = |part: Part| {
+        let find = |s: &SaasDeploymentStatus| s.conditions.iter().find(|c| c.type_ == part.condition()).cloned();
+        let old = ask.saas.status.as_ref().and_then(find);
+        old.is_some_and(|c| c.status == "True" && c.observed_generation == generation)
+    };
+    let wrote = done.parts.iter().filter(|(part, done)| was_ready(**part) && done.wrote.iter().any(|what| what != "notes"));
+    let said = |(part, done): (&Part, &PartDone)| {
+        let what: Vec<&String> = done.wrote.iter().filter(|what| *what != "notes").collect();
+        let list = what.into_iter().cloned().collect::<Vec<_>>().join(", ");
+        Said { warning: true, reason: "DriftRepaired".into(), note: cut(&format!("{}: {list}", part.condition())), action: "Repair" }
+    };
+    wrote.map(said).collect()
+}
+
+/// How the open requests stand.
+fn operations(ask: Ask<'_>) -> BTreeMap<String, SaasOperationStatus> {
+    let reported = ask.world.operations.iter().filter_map(|o| Some((o.metadata.name.clone()?, operation(ask, o)?)));
+    reported.collect()
+}
+
+fn operation(ask: Ask<'_>, operation: &SaasOperation) -> Option<SaasOperationStatus> {
+    let (state, message) = match operation.spec.kind()? {
+        OperationKind::Backup | OperationKind::Drill => ran(ask, operation),
+        OperationKind::Rotate => rotated(ask, operation),
+        _ => (Some(false), "this version of golive does not do this: NotSupported".to_owned()),
+    };
+    let unsupported = message.ends_with("NotSupported");
+    let reason = match state {
+        None => "Running",
+        Some(true) => "Succeeded",
+        Some(false) if unsupported => "NotSupported",
+        Some(false) => "Failed",
+    };
+    let complete = Condition {
+        type_: "Complete".into(),
+        status: if state == Some(true) { "True" } else { "False" }.into(),
+        reason: reason.into(),
+        message: cut(&message),
+        last_transition_time: Time(seconds(ask.world.now)),
+        observed_generation: operation.metadata.generation,
+    };
+    let started = operation.status.as_ref().and_then(|s| s.start_time.clone()).unwrap_or(Time(seconds(ask.world.now)));
+    let evidence = ask.world.vault.as_ref().ok().and_then(|vault| match operation.spec.kind() {
+        Some(OperationKind::Drill) => vault.ledger.drill.clone(),
+        Some(OperationKind::Backup) => vault.ledger.backup.clone(),
+        _ => None,
+    });
+    let proof = evidence.filter(|_| state == Some(true));
+    Some(SaasOperationStatus {
+        conditions: vec![complete],
+        start_time: Some(started),
+        completion_time: state.map(|_| Time(seconds(ask.world.now))),
+        message: Some(cut(&message)),
+        snapshot: proof.as_ref().map(|p| p.snapshot.clone()),
+        bytes: proof.as_ref().and_then(|p| i64::try_from(p.bytes).ok()),
+        rows: proof.as_ref().and_then(|p| i64::try_from(p.rows).ok()),
+        ..SaasOperationStatus::default()
+    })
+}
+
+/// A request that runs as a Job: done once its result is in the ledger.
+fn ran(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
+    let Some(job) = ask.operation_job(operation) else { return (None, "starting".into()) };
+    if ask.saas.spec.backup.is_none() {
+        return (Some(false), "the SaasDeployment has no `backup`: add the block first".into());
+    }
+    let taken = ask.world.vault.as_ref().is_ok_and(|vault| vault.ledger.taken.contains(&job));
+    match ask.job_outcome(&job) {
+        Some(Ok(())) if taken => (Some(true), format!("Job {job} succeeded and was read back")),
+        Some(Err(failure)) => (Some(false), failure.message),
+        _ => (None, format!("runs as Job {job}")),
+    }
+}
+
+/// A rotation is done once every named value is younger than the request.
+fn rotated(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
+    let asked = operation.metadata.creation_timestamp.as_ref().map(|t| t.0);
+    let names = operation.spec.rotate.iter().flat_map(|rotate| &rotate.env);
+    let made = |env: &String| {
+        let ledger = &ask.world.vault.as_ref().ok()?.ledger;
+        let issued = ledger.webhooks.get(env).and_then(|w| w.current.as_ref()).map(|issued| issued.at);
+        ledger.generated.get(env).copied().or(issued)
+    };
+    let open: Vec<&String> = names.filter(|env| made(env) < asked).collect();
+    match open.is_empty() {
+        true => (Some(true), "every named value is new".into()),
+        false => (None, format!("waits for {}", open.into_iter().cloned().collect::<Vec<_>>().join(", "))),
+    }
+}

@@ -1,0 +1,29 @@
+//! A real world on one machine: a Kubernetes cluster whose pods run, the vendors around it, an ACME authority, S3, DNS
+//! and an edge. Each world is a network namespace with its own control groups and files, so several run at once.
+//!
+//! In reading order: [`place`], [`network`] and [`reach`] say where things are; [`daemon`] keeps programs running; `control`,
+//! `node`, `gateway` and [`outside`] start them; [`up`] orders that and `sweep` undoes it; [`install`] builds it all.
+
+pub mod archive;
+mod cgroup;
+mod command;
+mod control;
+pub mod credentials;
+pub mod daemon;
+mod env;
+pub mod error;
+mod gateway;
+pub mod install;
+pub mod network;
+mod node;
+pub mod outside;
+mod pki;
+pub mod place;
+pub mod reach;
+pub mod step;
+pub mod sweep;
+mod up;
+
+pub use error::{Error, Result};
+pub use place::{DEFAULT, World};
+pub use up::{down, up};

@@ -1,0 +1,70 @@
+//! The `world` command: build, up, down, env, image.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use world::{DEFAULT, Result, World};
+
+/// A real cluster and its vendors on one machine
+#[derive(Parser)]
+#[command(name = "world")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build and install what worlds are made of: everything, or only the parts named
+    Build { parts: Vec<String> },
+    /// Bring a world up, or repair it
+    Up(Name),
+    /// Take a world down and remove every trace of it
+    Down(Name),
+    /// Print the variables of a world, for `eval`
+    Env(Name),
+    /// Work with the images of the node
+    #[command(subcommand)]
+    Image(Image),
+}
+
+#[derive(Subcommand)]
+enum Image {
+    /// Import an OCI image archive
+    Import {
+        archive: PathBuf,
+        #[command(flatten)]
+        name: Name,
+    },
+}
+
+#[derive(clap::Args)]
+struct Name {
+    /// Which world
+    #[arg(long, default_value = DEFAULT)]
+    name: String,
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("world: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    match task {
+        Task::Build { parts } => world::install::build(&parts),
+        Task::Up(Name { name }) => world::up(&name).map(|world| told(&world)),
+        Task::Down(Name { name }) => world::down(&name),
+        Task::Env(Name { name }) => World::named(&name)?.env_lines().map(|text| print!("{text}")),
+        Task::Image(Image::Import { archive, name }) => World::named(&name.name)?.import_image(&archive),
+    }
+}
+
+fn told(world: &World) {
+    eprintln!("source {}", world.dir.join("env").display());
+}
