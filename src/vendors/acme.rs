@@ -11,7 +11,7 @@ mod transport;
 
 pub use progress::{Challenge, ChallengeState, Kind, Progress, Status};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -179,11 +179,10 @@ impl Issuer {
         Ok(progress)
     }
 
-    /// Tells the CA that proofs are in place: for each name (without `*.`) the kind that is.
-    ///
-    /// Names that are not listed, or that the CA has seen to already, are left alone.
-    pub async fn ready(&self, url: &str, kinds: &BTreeMap<String, Kind>) -> Result<(), Fault> {
-        match self.step(|| self.tell_ready(url, kinds)).await.map_err(|r| r.fault)? {
+    /// Tells the CA that the proofs are in place: for each name (without `*.`) of the kind that is said.
+    /// Names that the CA has seen to already are left alone.
+    pub async fn ready(&self, url: &str, kind: impl Fn(&str) -> Kind + Sync) -> Result<(), Fault> {
+        match self.step(|| self.tell_ready(url, &kind)).await.map_err(|r| r.fault)? {
             None => Ok(()),
             Some((name, kind)) => {
                 Err(Fault::Rejected(format!("ACME account {}: the CA takes no {kind} for {name}", self.name)))
@@ -192,13 +191,20 @@ impl Issuer {
     }
 
     /// The first name for which the CA does not offer the kind, if there is one.
-    async fn tell_ready(&self, url: &str, kinds: &BTreeMap<String, Kind>) -> Result<Option<(String, Kind)>, Error> {
+    async fn tell_ready(
+        &self,
+        url: &str,
+        kind: &(impl Fn(&str) -> Kind + Sync),
+    ) -> Result<Option<(String, Kind)>, Error> {
         let mut order = self.account.order(url.into()).await?;
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let mut authorization = next?;
-            let Some(kind) = progress::to_tell(&authorization, kinds) else { continue };
+            if !progress::is_untouched(&authorization) {
+                continue;
+            }
             let name = authorization.identifier().to_string();
+            let kind = kind(name.trim_start_matches("*."));
             match authorization.challenge(kind.wire()) {
                 Some(mut challenge) => challenge.set_ready().await?,
                 None => return Ok(Some((name, kind))),

@@ -6,9 +6,9 @@ use golive::fault::Fault;
 use golive::vendors::acme::{AcmeAccess, Issuer, Kind, Status};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::Desk;
 use crate::pebble::{Outcome, Pebble, names};
 use crate::proxy::{Proxy, Trick};
-use crate::{Desk, all};
 
 const ORDER: &str = "/order-plz";
 const HTML: &str = "<html><body>Bad gateway: token=hush</body></html>";
@@ -101,8 +101,8 @@ async fn a_lost_answer_is_told_from_a_failed_look() -> Outcome {
     let open = issuer.look(&url).await?;
     pebble.prove(&open.challenges, Kind::Dns01).await?;
     proxy.play(Trick::lose("/chalZ"));
-    assert!(matches!(issuer.ready(&url, &all(&open, Kind::Dns01)).await, Err(Fault::Lost(_))));
-    issuer.ready(&url, &all(&open, Kind::Dns01)).await?;
+    assert!(matches!(issuer.ready(&url, |_| Kind::Dns01).await, Err(Fault::Lost(_))));
+    issuer.ready(&url, |_| Kind::Dns01).await?;
     assert_eq!(desk.past(&url, Status::Pending).await?.status, Status::Ready, "it was told, and once more is no harm");
     proxy.play(Trick::lose("/finalize-order"));
     assert!(matches!(issuer.finalize(&url, &desk.key, &wanted).await, Err(Fault::Lost(_))));

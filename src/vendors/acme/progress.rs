@@ -1,6 +1,6 @@
 //! What the CA says of an order, in our words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
@@ -154,13 +154,10 @@ pub(super) fn challenges(authorization: &AuthorizationState, thumbprint: &str) -
     known.map(challenge).collect()
 }
 
-/// The kind that a pending authorization is to be told of: the one that is wished for its name, unless the CA looks
-/// already.
-pub(super) fn to_tell(authorization: &AuthorizationState, kinds: &BTreeMap<String, Kind>) -> Option<Kind> {
-    let name = authorization.identifier().identifier.authorized(false).to_string();
-    let untouched = authorization.challenges.iter().all(|c| c.status == ChallengeStatus::Pending);
-    let open = authorization.status == AuthorizationStatus::Pending && untouched;
-    kinds.get(&name).copied().filter(|_| open)
+/// Whether the CA waits for a proof and has not been told of one.
+pub(super) fn is_untouched(authorization: &AuthorizationState) -> bool {
+    let mut challenges = authorization.challenges.iter();
+    authorization.status == AuthorizationStatus::Pending && challenges.all(|c| c.status == ChallengeStatus::Pending)
 }
 
 /// The authorization has the last word: once it is decided, its other challenges stay as they were.
