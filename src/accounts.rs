@@ -89,7 +89,7 @@ impl Accounts {
         }
         if let Some(c) = &spec.sentry {
             let roots = self.roots(c.ca_bundle.as_ref())?;
-            return Ok(Access::sentry(name, c.endpoint.as_deref(), self.secret(&c.token_secret)?, roots));
+            return Ok(Access::sentry(name, c.endpoint.as_deref(), self.secret(&c.token_secret)?, (&c.organization, &c.team), roots));
         }
         Err(Fault::Rejected(format!("ProviderAccount `{name}` has no block of a vendor that is called over HTTP")))
     }

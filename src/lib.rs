@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod vault;
 pub mod world;
 pub mod plan;
+pub mod offline;
 pub mod config;
 pub mod cluster;
 pub mod dns;

@@ -1,5 +1,8 @@
 //! The command line: the only place for the environment and the exit code.
 
+mod operator;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,18 +19,63 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs the operator.
+    Run(operator::Run),
+    /// Prints the CustomResourceDefinitions.
+    Crd,
+    /// Prints what would be made of a manifest, without a cluster.
+    Plan {
+        /// The manifest, in YAML.
+        #[arg(short, long)]
+        file: PathBuf,
+    },
     /// Backs a database up to each target and proves it by reading it back (inside a pod).
     Backup(Order),
+    /// Restores the newest verified snapshot into a throw-away place and proves it (inside a pod).
+    Drill(Order),
+    /// Puts a proven snapshot in the place of the database (inside a pod).
+    Restore(Order),
     /// Asks the public URL what a customer would ask (inside a pod).
     Smoke(Order),
+    /// Answers a certificate authority's http-01 challenges (inside a pod).
+    Solve(Order),
 }
 
 fn main() -> ExitCode {
     log();
-    match Cli::parse().command {
-        Command::Backup(order) => jobs::backup(&order),
-        Command::Smoke(order) => jobs::smoke(&order),
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        return failed("a TLS provider was installed before main");
     }
+    match Cli::parse().command {
+        Command::Run(run) => operator::run(run).map_or_else(failed, |()| ExitCode::SUCCESS),
+        Command::Crd => print(golive::api::crd_yaml()),
+        Command::Plan { file } => print(offline(&file)),
+        Command::Backup(order) => jobs::backup(&order),
+        Command::Drill(order) => jobs::drill(&order),
+        Command::Restore(order) => jobs::restore(&order),
+        Command::Smoke(order) => jobs::smoke(&order),
+        Command::Solve(order) => jobs::solve(&order),
+    }
+}
+
+fn offline(file: &std::path::Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    golive::offline::render(&text)
+}
+
+fn print(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => failed(why),
+    }
+}
+
+fn failed(why: impl std::fmt::Display) -> ExitCode {
+    eprintln!("golive: {why}");
+    ExitCode::FAILURE
 }
 
 /// Structured logs on standard error; `RUST_LOG` sets the level.

@@ -67,6 +67,19 @@ pub fn owner(saas: &SaasDeployment) -> Owner {
 }
 
 impl Observer {
+    /// Waits until every watch has brought its first list: a pass before that would take what it does not see as gone.
+    pub async fn filled(&self) {
+        let Accounts { accounts, secrets, config_maps, .. } = &self.accounts;
+        let stores = async {
+            drop(tokio::join!(accounts.wait_until_ready(), secrets.wait_until_ready(), config_maps.wait_until_ready()));
+            drop(self.operations.wait_until_ready().await);
+        };
+        stores.await;
+        while !self.cache.is_ready() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     /// Observes the world of one object.
     pub async fn observe(&self, saas: &SaasDeployment) -> World {
         let mut world = self.cluster_world(saas).await;

@@ -734,3 +734,6 @@ impl SaasOperationSpec {
         kinds.into_iter().find(|(set, _)| *set).map(|(_, kind)| kind)
     }
 }
+
+mod crd;
+pub use crd::{crd_yaml, crds};

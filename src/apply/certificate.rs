@@ -94,9 +94,9 @@ pub async fn step(observer: &Observer, ask: Ask<'_>, step: &AcmeStep) -> Seen<bo
         AcmeStep::Intend { account, names } => steps.intend(account, names).await?,
         AcmeStep::Order { account, names, replaces } => steps.order(account, names, *replaces).await?,
         AcmeStep::Ready { account, url, names } => {
-            let issuer = observer.issuer(account).await?;
-            let kind = |dns: bool| if dns { acme::Kind::Dns01 } else { acme::Kind::Http01 };
-            issuer.ready(url, &names.iter().map(|(name, dns)| (name.clone(), kind(*dns))).collect()).await?;
+            let over_dns = |name: &str| names.get(name).copied().unwrap_or(true);
+            let kind = |name: &str| if over_dns(name) { acme::Kind::Dns01 } else { acme::Kind::Http01 };
+            observer.issuer(account).await?.ready(url, kind).await?;
         }
         AcmeStep::Finalize { account, url, names } => {
             let key = steps.stored().await?.key;

@@ -22,21 +22,22 @@ const AT_ONCE: usize = 4;
 pub async fn declare(observer: &Observer, ask: Ask<'_>, (part, steps): (Part, &Steps), done: &mut PartDone) {
     let mut manifests: Vec<&Manifest> = steps.manifests.iter().collect();
     manifests.sort_by_key(|manifest| manifest.kind);
-    let writes = manifests.into_iter().filter_map(|manifest| {
+    let mut writes = Vec::new();
+    for manifest in manifests {
         let object = rendered(ask, part, manifest);
-        let differs = !agrees(&object, ask.world.children.find(manifest.kind, &manifest.name));
-        differs.then(|| async move { (manifest.to_string(), write(observer, ask, manifest, object).await) })
-    });
+        if !agrees(&object, ask.world.children.find(manifest.kind, &manifest.name)) {
+            writes.push(write(observer, ask, manifest, object));
+        }
+    }
     let results: Vec<_> = stream::iter(writes).buffered(AT_ONCE).collect().await;
     results.into_iter().for_each(|(what, result)| done.record(what, result.map(|()| true)));
 }
 
-async fn write(observer: &Observer, ask: Ask<'_>, manifest: &Manifest, object: Value) -> Seen<()> {
+async fn write(observer: &Observer, ask: Ask<'_>, manifest: &Manifest, object: Value) -> (String, Seen<()>) {
     let namespace = ask.saas.namespace().unwrap_or_default();
     let api = cluster::objects(&observer.client, &namespace, manifest.kind);
-    let written = cluster::apply(&api, &manifest.name, &object).await?;
-    observer.cache.written(manifest.kind, written);
-    Ok(())
+    let written = cluster::apply(&api, &manifest.name, &object).await;
+    (manifest.to_string(), written.map(|written| observer.cache.written(manifest.kind, written)))
 }
 
 /// A manifest as it is sent: with its owner, labels, and the hash of it all.

@@ -112,35 +112,43 @@ async fn one_target(copy: &Copy<'_>, target: &Target, budget: &Budget) -> (Targe
 
 async fn keep(copy: &Copy<'_>, target: &Target, budget: &Budget) -> Result<Stored, Failure> {
     let repository = Repository::open(target, &copy.task.tags, copy.scratch, budget)?;
-    repository.answer(Absent::Create, &copy.task.limits).await?;
-    let before = repository.snapshots().await?;
-    let mut warnings = compare(&repository, &before, copy.manifest).await;
-    let added = repository.backup(copy.dir, &tags(copy.task, !warnings.is_empty())).await?;
-    let made = repository.find(&added.snapshot_id).await?;
-    read_back(copy, &repository, &made.id, budget).await?;
-    let snapshot = repository.verify(&made.id).await?;
-    let forgotten = retain(&repository, copy.task.keep_days).await.unwrap_or_else(|failure| {
+    let before = repository.answer(Absent::Create, &copy.task.limits).await?;
+    let Opinion { mut warnings, suspicious } = compare(&repository, &before, copy.manifest).await;
+    let added = repository.backup(copy.dir, &tags(copy.task, suspicious)).await?;
+    read_back(copy, &repository, &added.snapshot_id, budget).await?;
+    repository.verify(&added.snapshot_id).await?;
+    let all = repository.snapshots().await?;
+    let snapshot = repository.find(&all, &added.snapshot_id)?.id;
+    let forgotten = retain(&repository, &all, copy.task.keep_days).await.unwrap_or_else(|failure| {
         warnings.push(format!("old snapshots could not be forgotten: {}", failure.message));
         0
     });
     Ok(Stored { snapshot, stored_bytes: added.stored(), forgotten, warnings })
 }
 
+/// What is to be thought of a copy, beside the ones that were made before.
+#[derive(Default)]
+struct Opinion {
+    warnings: Vec<String>,
+    suspicious: bool,
+}
+
 /// Whether the database lost everything since the last sound snapshot. Such a copy is kept apart from the sound ones, so
 /// that retention never replaces data by nothing.
-async fn compare(repository: &Repository, before: &[Snapshot], manifest: &Manifest) -> Vec<String> {
+async fn compare(repository: &Repository, before: &[Snapshot], manifest: &Manifest) -> Opinion {
     let had = match newest(before, Snapshot::sound) {
         None => 0,
         Some(last) => match repository.manifest(&last.id).await.and_then(|text| source::read_manifest(&text)) {
             Ok(manifest) => manifest.contents().total,
-            Err(failure) => return vec![format!("the last snapshot's manifest is unreadable: {}", failure.message)],
+            Err(failure) => return Opinion { warnings: vec![failure.message], suspicious: false },
         },
     };
-    match (manifest.rows.is_empty(), manifest.contents().total) {
-        (true, _) => vec![format!("the database has no tables; the last sound snapshot had {had} rows")],
-        (false, 0) if had > 0 => vec![format!("all tables are empty; the last sound snapshot had {had} rows")],
-        _ => vec![],
-    }
+    let what = match (manifest.rows.is_empty(), manifest.contents().total) {
+        (true, _) => "the database has no tables",
+        (false, 0) if had > 0 => "all tables are empty",
+        _ => return Opinion::default(),
+    };
+    Opinion { warnings: vec![format!("{what}; the last sound snapshot had {had} rows")], suspicious: had > 0 }
 }
 
 fn tags(task: &BackupTask, suspicious: bool) -> Vec<String> {
@@ -164,8 +172,8 @@ async fn read_back(copy: &Copy<'_>, repository: &Repository, id: &str, budget: &
 }
 
 /// Forgets what is old. Only called with a snapshot that was just verified.
-async fn retain(repository: &Repository, keep_days: u32) -> Result<usize, Failure> {
-    let old = expired(&repository.snapshots().await?, Timestamp::now(), keep_days);
+async fn retain(repository: &Repository, all: &[Snapshot], keep_days: u32) -> Result<usize, Failure> {
+    let old = expired(all, Timestamp::now(), keep_days);
     if !old.is_empty() {
         repository.forget(&old).await?;
     }

@@ -7,6 +7,12 @@ use tokio::time::Instant;
 
 use crate::evidence::Failure;
 
+/// The reason of a failure by the deadline.
+pub const LATE: &str = "DeadlineExceeded";
+
+/// The reason of a failure by SIGTERM.
+pub const INTERRUPTED: &str = "Interrupted";
+
 /// No job runs longer than this, whatever its task says.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -70,9 +76,9 @@ impl Budget {
 }
 
 fn interrupted() -> Failure {
-    Failure::new("Interrupted", "the job was told to stop before it was done; run it again")
+    Failure::new(INTERRUPTED, "the job was told to stop before it was done; run it again")
 }
 
 fn late() -> Failure {
-    Failure::new("DeadlineExceeded", "the job ran out of time")
+    Failure::new(LATE, "the job ran out of time")
 }

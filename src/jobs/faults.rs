@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use super::budget::LATE;
 use crate::evidence::{Failure, Limits, Target};
 
 /// There is no repository at the address.
@@ -26,6 +27,7 @@ const DENIED: &[&str] = &[
     "invalidaccesskeyid",
     "invalid access key",
     "access key id you provided does not exist",
+    "no user exists with the provided access key",
     "signaturedoesnotmatch",
     "request signature we calculated does not match",
 ];
@@ -72,7 +74,7 @@ const READINGS: &[Reading] = &[
     Reading {
         reason: MISSING,
         code: Some(10),
-        texts: &["is there a repository at the following location"],
+        texts: &["config: no such file", "stat: the specified key does not exist", "nosuchkey"],
         advice: "make a backup first, or correct the account's bucket and prefix",
     },
     Reading {
@@ -107,9 +109,9 @@ pub fn read(target: &Target, code: Option<i32>, said: &str) -> Failure {
 /// The failure of a call that was cut off.
 pub fn unfinished(target: &Target, failure: Failure, said: &str) -> Failure {
     match failure.reason.as_str() {
-        "DeadlineExceeded" if !said.trim().is_empty() => {
+        LATE if !said.trim().is_empty() => {
             let text = format!("{}; the last that restic said: {}", failure.message, brief(said));
-            Failure::new("DeadlineExceeded", about(target, &text))
+            Failure::new(LATE, about(target, &text))
         }
         _ => Failure::new(&failure.reason, about(target, &failure.message)),
     }

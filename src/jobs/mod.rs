@@ -5,11 +5,16 @@
 mod backup;
 mod budget;
 mod child;
+mod drill;
 mod faults;
+mod recover;
+mod replace;
 mod restic;
+mod restore;
 mod retention;
 mod scratch;
 mod smoke;
+mod solve;
 mod source;
 mod sqlite;
 
@@ -23,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use self::budget::Budget;
-use crate::evidence::{BackupFacts, Evidence, Failure, Shorten, SmokeFacts};
+use crate::evidence::{BackupFacts, Evidence, Failure, RestoreFacts, Shorten, SmokeFacts, SolveFacts};
 
 /// Where the task comes from and where the evidence goes. The contract is in [`crate::evidence`].
 #[derive(Clone, clap::Args)]
@@ -39,6 +44,21 @@ pub struct Order {
 /// `golive backup`.
 pub fn backup(order: &Order) -> ExitCode {
     conduct::<_, BackupFacts, _>(order, backup::run)
+}
+
+/// `golive drill`.
+pub fn drill(order: &Order) -> ExitCode {
+    conduct::<_, RestoreFacts, _>(order, drill::run)
+}
+
+/// `golive restore`.
+pub fn restore(order: &Order) -> ExitCode {
+    conduct::<_, RestoreFacts, _>(order, restore::run)
+}
+
+/// `golive solve`.
+pub fn solve(order: &Order) -> ExitCode {
+    conduct::<_, SolveFacts, _>(order, solve::run)
 }
 
 /// `golive smoke`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::budget::Budget;
+use super::budget::{Budget, LATE};
 use super::child::{self, Feed, Unfinished};
 use super::faults;
 use super::retention::{BEFORE_RESTORE, Snapshot, VERIFIED};
@@ -73,22 +73,27 @@ impl Repository {
         Ok(Repository { target, keys, secrets, cache, filter, budget })
     }
 
-    /// Makes the repository answer within the deadline for that, and creates it where it is missing and that is wished.
-    pub async fn answer(&self, absent: Absent, limits: &Limits) -> Result<(), Failure> {
+    /// Makes the repository answer within the deadline for that, creates it where it is missing and that is wished, and
+    /// lists our snapshots in it.
+    pub async fn answer(&self, absent: Absent, limits: &Limits) -> Result<Vec<Snapshot>, Failure> {
         let brief = self.budget.within(Duration::from_secs(limits.answer_seconds));
-        match self.call(&["cat", "config", "--no-lock"], None, &brief).await {
+        match self.list(&brief).await {
             Err(failure) if failure.reason == faults::MISSING && absent == Absent::Create => {
-                self.call(&["init"], None, &brief).await.map(drop)
+                tracing::info!(account = %self.target.account, "the repository is new");
+                self.call(&["init"], None, &brief).await.map(|_| vec![])
             }
-            Err(failure) if failure.reason == "DeadlineExceeded" => Err(faults::silent(&self.target, limits, &failure)),
-            other => other.map(drop),
+            Err(failure) if failure.reason == LATE => Err(faults::silent(&self.target, limits, &failure)),
+            other => other,
         }
     }
 
     /// Our snapshots in it.
     pub async fn snapshots(&self) -> Result<Vec<Snapshot>, Failure> {
-        let listing = ["snapshots", "--json", "--no-lock", "--tag", &self.filter];
-        let text = self.call(&listing, None, &self.budget).await?;
+        self.list(&self.budget).await
+    }
+
+    async fn list(&self, budget: &Budget) -> Result<Vec<Snapshot>, Failure> {
+        let text = self.call(&["snapshots", "--json", "--no-lock", "--tag", &self.filter], None, budget).await?;
         // An empty repository is listed as `null` by some releases.
         let parsed = serde_json::from_str::<Option<Vec<Snapshot>>>(&text);
         parsed.map(Option::unwrap_or_default).map_err(|error| faults::babble(&self.target, &error))
@@ -109,13 +114,9 @@ impl Repository {
         summary.ok_or_else(|| faults::babble(&self.target, &"no summary"))
     }
 
-    /// The full entry of a snapshot that a command named in short.
-    pub async fn find(&self, short: &str) -> Result<Snapshot, Failure> {
-        let mut all = self.snapshots().await?.into_iter();
-        let found = all.find(|snapshot| {
-            snapshot.id.starts_with(short) || snapshot.original.as_deref().is_some_and(|id| id.starts_with(short))
-        });
-        found.ok_or_else(|| faults::no_snapshot(&self.target, short))
+    /// The entry of a snapshot that was named in short.
+    pub fn find(&self, all: &[Snapshot], short: &str) -> Result<Snapshot, Failure> {
+        all.iter().find(|entry| entry.named(short)).cloned().ok_or_else(|| faults::no_snapshot(&self.target, short))
     }
 
     /// Unpacks a snapshot into an empty directory.
@@ -130,10 +131,9 @@ impl Repository {
         self.call(&["dump", "--no-lock", snapshot, &path], None, &self.budget).await
     }
 
-    /// Marks a snapshot as proven, and returns its new id: restic writes a changed snapshot anew.
-    pub async fn verify(&self, snapshot: &str) -> Result<String, Failure> {
-        self.locking(&["tag", "--add", VERIFIED, snapshot], None).await?;
-        Ok(self.find(snapshot).await?.id)
+    /// Marks a snapshot as proven. It gets a new id: restic writes a changed snapshot anew.
+    pub async fn verify(&self, snapshot: &str) -> Result<(), Failure> {
+        self.locking(&["tag", "--add", VERIFIED, snapshot], None).await.map(drop)
     }
 
     /// Forgets snapshots and frees their space.
@@ -146,22 +146,32 @@ impl Repository {
     /// Stores what a restore is about to replace.
     pub async fn safety_copy(&self, dir: &Path) -> Result<String, Failure> {
         let added = self.backup(dir, &[BEFORE_RESTORE.to_owned()]).await?;
-        Ok(self.find(&added.snapshot_id).await?.id)
+        Ok(self.find(&self.snapshots().await?, &added.snapshot_id)?.id)
     }
 
     /// A call that takes a lock: waits for other jobs, and removes only locks whose owners are gone.
     async fn locking(&self, args: &[&str], dir: Option<&Path>) -> Result<String, Failure> {
         let patience = self.budget.within(LOCK_PATIENCE);
+        let mut locked = None;
         loop {
-            match self.call(args, dir, &self.budget).await {
-                Err(failure) if failure.reason == faults::LOCKED && patience.check().is_ok() => {
-                    tracing::info!(account = %self.target.account, "the repository is locked: waiting");
-                    self.call(&["unlock"], None, &self.budget).await?;
-                    self.budget.pause(LOCK_PAUSE).await?;
-                }
+            let failure = match self.call(args, dir, &self.budget).await {
+                Err(failure) if failure.reason == faults::LOCKED => failure,
+                // Time ran out because of the lock.
+                Err(failure) if failure.reason == LATE => return Err(locked.unwrap_or(failure)),
                 other => return other,
+            };
+            match self.make_way(&patience).await {
+                Err(spent) if spent.reason == LATE => return Err(failure),
+                other => other?,
             }
+            locked = Some(failure);
         }
+    }
+
+    async fn make_way(&self, patience: &Budget) -> Result<(), Failure> {
+        tracing::info!(account = %self.target.account, "the repository is locked: waiting");
+        self.call(&["unlock"], None, patience).await?;
+        patience.pause(LOCK_PAUSE).await
     }
 
     async fn call(&self, args: &[&str], dir: Option<&Path>, budget: &Budget) -> Result<String, Failure> {

@@ -33,6 +33,11 @@ impl Snapshot {
         self.tags.iter().any(|own| own == tag)
     }
 
+    /// Whether this is its id, or its id before it was tagged, perhaps shortened.
+    pub fn named(&self, short: &str) -> bool {
+        self.id.starts_with(short) || self.original.as_deref().is_some_and(|id| id.starts_with(short))
+    }
+
     /// Whether it was proven to restore, and is not a safety copy.
     pub fn proven(&self) -> bool {
         self.is(VERIFIED) && !self.is(BEFORE_RESTORE)

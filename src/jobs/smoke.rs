@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, Url};
 
-use super::budget::Budget;
+use super::budget::{Budget, LATE};
 use crate::evidence::{Check, CheckFacts, Evidence, Failure, SmokeFacts, SmokeTask};
 
 /// As much of an answer is read, in bytes.
@@ -67,7 +67,14 @@ impl Clients {
         let mut pause = Duration::from_millis(250);
         for attempts in 1.. {
             let facts = self.attempt(check, attempts, budget).await;
-            tracing::info!(check = check.name, ok = facts.ok, status = facts.status, attempts, "asked");
+            tracing::info!(
+                check = check.name,
+                ok = facts.ok,
+                status = facts.status,
+                attempts,
+                message = facts.message,
+                "asked"
+            );
             if facts.ok || !repeatable(check, &facts) || deadline.pause(pause).await.is_err() {
                 return facts;
             }
@@ -178,7 +185,7 @@ fn repeatable(check: &Check, facts: &CheckFacts) -> bool {
 
 fn give_up(check: &Check, spent: &Failure) -> String {
     match spent.reason.as_str() {
-        "DeadlineExceeded" => format!("{} {}: no answer within {} s", check.method, check.path, check.timeout_seconds),
+        LATE => format!("{} {}: no answer within {} s", check.method, check.path, check.timeout_seconds),
         _ => spent.message.clone(),
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::budget::Budget;
+use super::budget::{Budget, INTERRUPTED};
 use super::scratch::unwritable;
 use super::sqlite;
 use crate::evidence::{Contents, Failure, Source};
@@ -86,7 +86,7 @@ async fn copy_sqlite(file: &Path, dir: &Path, budget: &Budget) -> Result<Manifes
 }
 
 /// The manifest of a SQLite file that nobody else uses.
-pub async fn describe(file: &Path, time: Timestamp, budget: &Budget) -> Result<Manifest, Failure> {
+async fn describe(file: &Path, time: Timestamp, budget: &Budget) -> Result<Manifest, Failure> {
     let census = sqlite::census(file, budget).await?;
     let (bytes, sha256) = digest(file, budget).await?;
     Ok(Manifest { engine: Engine::Sqlite, time, bytes, sha256, schema: census.schema, rows: census.rows })
@@ -99,7 +99,7 @@ fn blame(mut failure: Failure, copy: &Path, file: &Path) -> Failure {
 }
 
 /// Writes the manifest beside the copy.
-pub fn write_manifest(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
+fn write_manifest(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
     let path = dir.join(MANIFEST);
     let text = serde_json::to_string_pretty(manifest).unwrap_or_default();
     std::fs::write(&path, text).map_err(|error| unwritable(&path, &error))
@@ -117,16 +117,22 @@ pub async fn prove(dir: &Path, budget: &Budget) -> Result<Manifest, Failure> {
 }
 
 async fn prove_sqlite(file: &Path, manifest: &Manifest, budget: &Budget) -> Result<(), Failure> {
-    let (bytes, sha256) = digest(file, budget).await?;
-    if (bytes, &sha256) != (manifest.bytes, &manifest.sha256) {
-        return Err(differs(&format!("{bytes} bytes came back where {} went in, or others", manifest.bytes)));
-    }
+    same_bytes(file, manifest, budget).await?;
     sqlite::check(file, budget).await?;
     let census = sqlite::census(file, budget).await?;
     if census.rows != manifest.rows {
         return Err(differs("the restored tables have other numbers of rows"));
     }
     if census.schema != manifest.schema { Err(differs("the restored schema is another")) } else { Ok(()) }
+}
+
+/// Compares a file with the manifest byte by byte.
+pub async fn same_bytes(file: &Path, manifest: &Manifest, budget: &Budget) -> Result<(), Failure> {
+    let (bytes, sha256) = digest(file, budget).await?;
+    if (bytes, &sha256) == (manifest.bytes, &manifest.sha256) {
+        return Ok(());
+    }
+    Err(differs(&format!("{bytes} bytes came back where {} went in, or others", manifest.bytes)))
 }
 
 /// Reads a manifest's text.
@@ -142,7 +148,7 @@ fn differs(what: &str) -> Failure {
 async fn digest(file: &Path, budget: &Budget) -> Result<(u64, String), Failure> {
     let (path, budget) = (file.to_owned(), budget.clone());
     let task = tokio::task::spawn_blocking(move || digest_now(&path, &budget));
-    task.await.map_err(|error| Failure::new("Interrupted", error.to_string()))?
+    task.await.map_err(|error| Failure::new(INTERRUPTED, error.to_string()))?
 }
 
 fn digest_now(path: &PathBuf, budget: &Budget) -> Result<(u64, String), Failure> {

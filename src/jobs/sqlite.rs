@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-use super::budget::Budget;
+use super::budget::{Budget, LATE};
 use super::child::{self, Feed, Finished};
+use super::scratch::unwritable;
 use crate::evidence::Failure;
 
 /// What a database holds.
@@ -20,15 +23,37 @@ pub struct Census {
     pub schema: String,
 }
 
+/// How long a copy that disturbs no writer is tried, at most.
+const UNDISTURBED: Duration = Duration::from_secs(60);
+
 /// Copies a database that may be in use, by SQLite's online backup (<https://www.sqlite.org/backup.html>).
 ///
-/// Another process's write restarts an online backup. In WAL mode a reader sees one state however much is written, so an
-/// open read transaction makes the copy end; in the other modes it would block the writers, and is left out.
+/// Another process's write restarts an online backup, unless the copying connection holds a read transaction. In WAL mode
+/// that disturbs nobody. In the other modes it makes writers wait, so the copy is first tried without, for a while.
 pub async fn copy(file: &Path, to: &Path, budget: &Budget) -> Result<(), Failure> {
     let mode = ask(file, "PRAGMA journal_mode;", budget).await?;
-    let pin = if mode.trim() == "wal" { "BEGIN;\nSELECT count(*) FROM sqlite_schema;\n" } else { "" };
-    let script = format!("{pin}.backup {}", argument(to));
-    ask(file, &script, budget).await.map(drop)
+    let backup = format!(".backup {}", argument(to));
+    if mode.trim() != "wal" {
+        match ask(file, &backup, &budget.within(UNDISTURBED.min(budget.left() / 8))).await {
+            Err(failure) if failure.reason == LATE && budget.check().is_ok() => discard(to)?,
+            other => return other.map(drop),
+        }
+        tracing::info!("rows are written faster than they are copied: writers wait for the copy");
+    }
+    ask(file, &format!("BEGIN;\nSELECT count(*) FROM sqlite_schema;\n{backup}"), budget).await.map(drop)
+}
+
+/// Removes an unfinished copy.
+fn discard(copy: &Path) -> Result<(), Failure> {
+    for suffix in ["", "-journal"] {
+        let mut path = copy.as_os_str().to_owned();
+        path.push(suffix);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(unwritable(copy, &error)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a database that is not whole.

@@ -13,6 +13,7 @@ CA = os.environ["CA_BUNDLE"]
 CONTROL = os.environ["VENDORS_CONTROL"]
 LIVE, TEST = os.environ["STRIPE_LIVE_KEY"], os.environ["STRIPE_TEST_KEY"]
 TOKEN, ACCOUNT = os.environ["CLOUDFLARE_TOKEN"], os.environ["CLOUDFLARE_ACCOUNT"]
+ACCOUNT_TOKEN = os.environ["CLOUDFLARE_ACCOUNT_TOKEN"]
 ZONE = os.environ["CLOUDFLARE_ZONE"]
 DNS_HOST, DNS_PORT = os.environ["DNS_SERVER"].rsplit(":", 1)
 

@@ -36,21 +36,30 @@ fn millis(while_: Duration) -> i64 {
     i64::try_from(while_.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The movable clock. It never stands still and never goes back.
+/// The movable clock. It never goes back, and stands still only while it is held.
 #[derive(Debug, Default)]
 pub struct Clock {
     offset: AtomicI64,
+    /// The machine's time at which it is held; zero while it runs.
+    held: AtomicI64,
 }
 
 impl Clock {
     /// A clock that is already ahead, as one that was saved.
     pub fn ahead(offset: i64) -> Self {
-        Self { offset: AtomicI64::new(offset) }
+        Self { offset: AtomicI64::new(offset), held: AtomicI64::new(0) }
     }
 
     /// The movable time: limits, retries, lags and expiries go by it.
     pub fn now(&self) -> Moment {
-        Moment(Self::real().0.saturating_add(self.offset()))
+        let held = self.held.load(Ordering::SeqCst);
+        let base = if held == 0 { Self::real().0 } else { held };
+        Moment(base.saturating_add(self.offset()))
+    }
+
+    /// Lets the clock stand still, or run on from the machine's time.
+    pub fn hold(&self, held: bool) {
+        self.held.store(if held { Self::real().0 } else { 0 }, Ordering::SeqCst);
     }
 
     /// The machine's time: signatures carry it, since applications compare it with their own.
@@ -66,5 +75,23 @@ impl Clock {
     /// Moves the clock forward.
     pub fn advance(&self, while_: Duration) {
         self.offset.fetch_add(millis(while_), Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_clock_moves_only_when_told() {
+        let clock = Clock::default();
+        clock.hold(true);
+        let before = clock.now();
+        while Clock::real().0 <= before.0 {}
+        assert_eq!(clock.now(), before);
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(clock.now(), before.plus(Duration::from_secs(5)));
+        clock.hold(false);
+        assert!(clock.now() > before.plus(Duration::from_secs(5)));
     }
 }

@@ -19,6 +19,8 @@ pub struct Config {
     pub ports: Ports,
     /// What identifiers and secrets grow from.
     pub entropy: String,
+    /// Whether monitors visit their URLs by themselves, or only when the control API asks.
+    pub monitors_run: bool,
 }
 
 impl Config {
@@ -26,8 +28,8 @@ impl Config {
     pub fn local(dir: impl Into<PathBuf>, seed: Seed) -> Self {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let ports = Ports::free();
-        let entropy = "local".into();
-        Self { dir: dir.into(), api: ip, edge: ip, dns: ip, origin_ca: None, seed, ports, entropy }
+        let (entropy, monitors_run) = ("local".into(), false);
+        Self { dir: dir.into(), api: ip, edge: ip, dns: ip, origin_ca: None, seed, ports, entropy, monitors_run }
     }
 }
 

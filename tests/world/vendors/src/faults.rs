@@ -50,11 +50,20 @@ pub enum Kind {
     Delay { ms: u64 },
     /// The work is done, the answer's body is cut in the middle.
     Malformed,
+    /// The work is done, so many megabytes of blanks follow the answer's body.
+    Huge {
+        #[serde(default = "sixty_four")]
+        megabytes: usize,
+    },
     /// The work is done, the answer's body arrives a byte at a time, this many milliseconds apart.
     Slow {
         #[serde(default = "a_tenth")]
         ms: u64,
     },
+}
+
+fn sixty_four() -> usize {
+    64
 }
 
 fn a_tenth() -> u64 {
@@ -109,6 +118,14 @@ pub fn ordered_answer(code: u16, body: &Value, headers: &BTreeMap<String, String
         json => Response::json(code, json),
     };
     headers.iter().fold(answer, |answer, (name, value)| answer.with(name, value))
+}
+
+/// The answer with blanks behind its body.
+pub fn swollen(mut answer: Response, megabytes: usize) -> Response {
+    let mut body = answer.body.to_vec();
+    body.resize(body.len().saturating_add(megabytes << 20), b' ');
+    answer.body = body.into();
+    answer
 }
 
 /// The answer with its body cut in the middle, so that it is no JSON any more.

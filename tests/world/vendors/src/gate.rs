@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::calls::Call;
 use crate::clock::Moment;
-use crate::faults::{Faults, Kind, cut, ordered_answer};
+use crate::faults::{Faults, Kind, cut, ordered_answer, swollen};
 use crate::message::{Request, Response, fingerprint};
 use crate::{Config, cloudflare, sentry, stripe, uptimerobot};
 
@@ -177,6 +177,7 @@ impl Vendors {
             Some(Kind::Lost) => (self.work(at, request), Manner::Lost),
             Some(Kind::Delay { ms }) => (self.work(at, request), Manner::Delay(millis(ms))),
             Some(Kind::Slow { ms }) => (self.work(at, request), Manner::Slow(millis(ms))),
+            Some(Kind::Huge { megabytes }) => (swollen(self.work(at, request), megabytes), Manner::Plain),
             Some(Kind::Malformed) => (cut(self.work(at, request)), Manner::Plain),
             Some(Kind::Status { code, body, headers, apply }) => {
                 if apply {

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod message;
 pub mod net;
 pub mod sentry;
+pub mod settings;
 pub mod stripe;
 pub mod uptimerobot;
 
@@ -27,3 +28,4 @@ mod run;
 pub use config::{Config, Ports, Seed};
 pub use gate::Vendors;
 pub use run::{Running, start};
+pub use settings::Settings;

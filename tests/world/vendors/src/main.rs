@@ -143,6 +143,6 @@ impl Serve {
         random.fill(&mut bytes).map_err(|_| "no randomness")?;
         let entropy = vendors::message::hex(&bytes);
         let Self { dir, api, edge, dns, origin_ca, .. } = self;
-        Ok(Config { dir, api, edge, dns, origin_ca, seed, ports, entropy })
+        Ok(Config { dir, api, edge, dns, origin_ca, seed, ports, entropy, monitors_run: true })
     }
 }

@@ -18,7 +18,8 @@ use crate::net::edge::Edge;
 use crate::net::http::{Handler, Server};
 use crate::net::hub::Hub;
 use crate::net::vendor::Api;
-use crate::net::{Fallible, deliver, dns};
+use crate::net::{Fallible, check, deliver, dns};
+use crate::settings::Settings;
 
 /// Servers that run until this is dropped together with their runtime.
 pub struct Running {
@@ -42,12 +43,14 @@ pub async fn start(config: Config) -> Fallible<Running> {
     doors.insert("control".into(), open(control, (hub.config.api, ports.control), None).await?);
     hub.open_doors(doors);
     tokio::spawn(deliver::keep(hub.clone()));
+    if hub.config.monitors_run {
+        tokio::spawn(check::keep(hub.clone()));
+    }
     Ok(Running { hub })
 }
 
 async fn apis(hub: &Arc<Hub>) -> Fallible<BTreeMap<String, Door>> {
     let (ip, ports) = (hub.config.api, hub.config.ports);
-    let tls = hub.authority.server(&[ip.to_string(), "127.0.0.1".into(), "localhost".into()])?;
     let apis = [
         ("cloudflare", ports.cloudflare),
         ("stripe", ports.stripe),
@@ -57,7 +60,8 @@ async fn apis(hub: &Arc<Hub>) -> Fallible<BTreeMap<String, Door>> {
     let mut doors = BTreeMap::new();
     for (name, port) in apis {
         let api = Arc::new(Api { hub: hub.clone(), name });
-        doors.insert(name.to_string(), open(api, (ip, port), Some(tls.clone())).await?);
+        let tls = hub.badge(name).map(|badge| badge.clone().config());
+        doors.insert(name.to_string(), open(api, (ip, port), tls).await?);
     }
     Ok(doors)
 }
@@ -101,6 +105,16 @@ impl Running {
     pub fn advance(&self, while_: Duration) {
         self.hub.clock.advance(while_);
         self.hub.changed.notify_one();
+    }
+
+    /// Lets the clock stand still, or run on.
+    pub fn hold(&self, held: bool) {
+        self.hub.clock.hold(held);
+    }
+
+    /// Chooses how the vendors behave where accounts differ.
+    pub fn set(&self, settings: &Settings) {
+        self.hub.with(|vendors| vendors.set(settings));
     }
 
     /// The calls of one vendor so far.

@@ -195,6 +195,24 @@ async fn an_event_for_a_host_that_does_not_resolve_stays_pending() {
     assert_eq!((delivery["status"].as_str(), delivery["error"].as_str()), (Some("pending"), Some("host not found")));
 }
 
+#[tokio::test]
+async fn monitors_see_whether_their_host_is_up() {
+    let scene = scene("edge-monitor", &["app.example.com"]).await;
+    scene.record("A", "app", "127.0.0.1", true).await;
+    let monitor =
+        json!({"friendlyName": "app", "url": "https://app.example.com/health", "type": "HTTP", "interval": 60});
+    let made = scene.world.call("uptimerobot", "POST", "/v3/monitors").body(monitor.to_string()).send().await.unwrap();
+    let path = format!("/v3/monitors/{}", made.json::<Value>().await.unwrap()["id"]);
+    for (open, code, status) in [(true, 200, "UP"), (false, 521, "DOWN"), (true, 200, "UP")] {
+        scene.doors[0].set(open).await;
+        let seen = scene.world.control("POST", "/uptimerobot/checks", json!({})).await;
+        assert_eq!((&seen[0]["responseCode"], &seen[0]["status"]), (&json!(code), &json!(status)));
+        let shown: Value = scene.world.call("uptimerobot", "GET", &path).send().await.unwrap().json().await.unwrap();
+        assert_eq!(shown["status"], status);
+    }
+    assert_eq!(scene.origin.seen.lock().unwrap()[0].path, "/health");
+}
+
 #[test]
 fn an_authority_is_made_once() {
     let dir = directory("authority");

@@ -107,6 +107,28 @@ async fn malformed_cuts_the_body() {
 }
 
 #[tokio::test]
+async fn huge_swells_the_body() {
+    let world = World::start("fault-huge").await;
+    let path = zone(&world).await;
+    order(&world, json!({"kind": "huge", "megabytes": 3})).await;
+    let body = post(&world, &path).await.unwrap().bytes().await.unwrap();
+    assert!(body.len() > 3 << 20 && serde_json::from_slice::<Value>(&body).is_ok());
+    assert_eq!(rows(&world), 1);
+}
+
+#[tokio::test]
+async fn an_untrusted_vendor_shows_the_certificate_of_another_host() {
+    let world = World::start("fault-untrusted").await;
+    let account = || world.call("stripe", "GET", "/v1/account").send();
+    world.control("POST", "/vendors/stripe/untrusted", json!({})).await;
+    let error = format!("{:?}", account().await.unwrap_err());
+    assert!(error.contains("NotValidForName"), "{error}");
+    assert!(zone(&world).await.contains("dns_records"), "the others go on");
+    world.control("POST", "/vendors/stripe/trusted", json!({})).await;
+    assert_eq!(account().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn slow_sends_a_byte_at_a_time() {
     let world = World::start("fault-slow").await;
     let path = zone(&world).await;

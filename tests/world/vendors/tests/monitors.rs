@@ -165,6 +165,19 @@ fn a_hundred_calls_a_minute_and_no_more() {
 }
 
 #[test]
+fn a_monitor_is_due_once_in_each_interval() {
+    let mut account = Account::open();
+    account.create("app");
+    assert_eq!(account.vendors.uptimerobot.due(account.now).len(), 1, "at once");
+    account.pass(59);
+    assert!(account.vendors.uptimerobot.due(account.now).is_empty());
+    account.pass(1);
+    let due = account.vendors.uptimerobot.due(account.now);
+    assert_eq!((due[0].url.as_str(), due[0].method.as_str()), ("https://app.example.com/health", "HEAD"));
+    assert!(account.vendors.uptimerobot.due(account.now).is_empty());
+}
+
+#[test]
 fn unknown_keys_are_refused() {
     let mut account = Account::open();
     let request = Request::new("GET", "/v3/monitors").header("authorization", "Bearer someone");

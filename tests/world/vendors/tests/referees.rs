@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::{ACCOUNT, LIVE, TEST, TOKEN, World, ZONE};
+use common::{ACCOUNT, ACCOUNT_TOKEN, LIVE, TEST, TOKEN, World, ZONE};
 
 fn referees() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("referees")
@@ -49,6 +49,7 @@ async fn judged_by(script: &str) {
         .env("STRIPE_TEST_KEY", TEST)
         .env("CLOUDFLARE_API", format!("{}/client/v4", world.running.url("cloudflare").unwrap()))
         .env("CLOUDFLARE_TOKEN", TOKEN)
+        .env("CLOUDFLARE_ACCOUNT_TOKEN", ACCOUNT_TOKEN)
         .env("CLOUDFLARE_ACCOUNT", ACCOUNT)
         .env("CLOUDFLARE_ZONE", ZONE)
         .env("DNS_SERVER", world.running.address("dns").unwrap().to_string());

@@ -92,6 +92,7 @@ impl State {
             return Err(Problem::no_route(&request.path));
         };
         match (request.method.as_str(), segments) {
+            ("GET", ["user", "tokens", "verify"]) if is_of_account(request) => Err(unknown_token(request)),
             ("GET", ["user", "tokens", "verify"]) => self.verify(request),
             ("GET", ["accounts", account, "tokens", "verify"]) => self.verify_in(account, request),
             ("GET", ["zones"]) => self.list_zones(request),
@@ -151,6 +152,12 @@ impl State {
         let known = request.credential().is_some_and(|token| self.tokens.contains_key(&token));
         if known { Ok(()) } else { Err(unknown_token(request)) }
     }
+}
+
+/// A token of an account instead of a user:
+/// <https://developers.cloudflare.com/fundamentals/api/get-started/account-owned-tokens/>.
+fn is_of_account(request: &Request) -> bool {
+    request.credential().is_some_and(|token| token.starts_with("cfat_"))
 }
 
 fn is_token(text: &str) -> bool {

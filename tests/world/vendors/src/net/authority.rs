@@ -49,8 +49,7 @@ impl Authority {
 
     /// A TLS configuration for a server of these hosts.
     pub fn server(&self, hosts: &[String]) -> Fallible<Arc<ServerConfig>> {
-        let certified = self.certified(hosts)?;
-        Ok(config(Arc::new(Single(Arc::new(certified)))))
+        Ok(Arc::new(Badge::new(self, hosts)?).config())
     }
 
     fn leaf(&self, hosts: &[String]) -> Fallible<(rcgen::Certificate, KeyPair)> {
@@ -108,12 +107,34 @@ fn config(resolver: Arc<dyn ResolvesServerCert>) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
+/// A server's certificate, which can be replaced while it runs.
 #[derive(Debug)]
-struct Single(Arc<CertifiedKey>);
+pub struct Badge {
+    shown: Mutex<Arc<CertifiedKey>>,
+}
 
-impl ResolvesServerCert for Single {
+impl Badge {
+    /// A certificate for these hosts.
+    pub fn new(authority: &Authority, hosts: &[String]) -> Fallible<Self> {
+        Ok(Self { shown: Mutex::new(Arc::new(authority.certified(hosts)?)) })
+    }
+
+    /// Shows a certificate for other hosts from now on.
+    pub fn replace(&self, authority: &Authority, hosts: &[String]) -> Fallible<()> {
+        let fresh = Arc::new(authority.certified(hosts)?);
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// A TLS configuration that shows it.
+    pub fn config(self: Arc<Self>) -> Arc<ServerConfig> {
+        config(self)
+    }
+}
+
+impl ResolvesServerCert for Badge {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.clone())
+        Some(self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 

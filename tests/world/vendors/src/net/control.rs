@@ -7,12 +7,13 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::deliver;
 use super::http::{Answer, Handler, Hangup, Line, read, whole};
 use super::hub::Hub;
+use super::{check, deliver};
 use crate::faults::Fault;
 use crate::gate::NAMES;
 use crate::message::{Request, Response};
+use crate::settings::Settings;
 use crate::stripe::delivery::Happening;
 
 /// The control API's handler.
@@ -32,8 +33,10 @@ type Outcome = Result<Response, Response>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Advance {
+struct ClockChange {
+    #[serde(default)]
     advance_seconds: f64,
+    hold: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -61,23 +64,25 @@ struct NewEvent {
     wrong_signature: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Lag {
-    milliseconds: u64,
-}
-
 impl Control {
     async fn route(&self, request: &Request) -> Outcome {
         let segments = request.segments();
         match (request.method.as_str(), segments.as_slice()) {
             ("GET", ["healthz"]) => Ok(Response::json(200, &json!({"ok": true}))),
-            ("POST", ["clock"]) => self.advance(&parsed(request)?),
+            ("POST", ["clock"]) => self.set_clock(&parsed(request)?),
             ("GET", ["clock"]) => Ok(Response::json(200, &json!({"now": self.hub.clock.now().rfc3339()}))),
             ("POST", ["vendors", name, "down"]) => self.set_door(name, false).await,
             ("POST", ["vendors", name, "up"]) => self.set_door(name, true).await,
+            ("POST", ["vendors", name, "untrusted"]) => self.set_trusted(name, false),
+            ("POST", ["vendors", name, "trusted"]) => self.set_trusted(name, true),
             ("POST", ["stripe", "events"]) => self.happen(parsed(request)?).await,
             ("GET", ["stripe", "events", id]) => self.deliveries(id),
+            ("GET", ["uptimerobot", "checks"]) => Ok(self.checks()),
+            ("POST", ["uptimerobot", "checks"]) => {
+                check::all(&self.hub, self.hub.with(|vendors| vendors.uptimerobot.all_checks(self.hub.clock.now())))
+                    .await;
+                Ok(self.checks())
+            }
             _ => self.state(request),
         }
     }
@@ -103,9 +108,9 @@ impl Control {
             }
             ("POST", ["credentials", "revoke"]) => self.credential(&parsed(request)?, true),
             ("POST", ["credentials", "restore"]) => self.credential(&parsed(request)?, false),
-            ("POST", ["uptimerobot", "lag"]) => {
-                let lag: Lag = parsed(request)?;
-                self.hub.with(|vendors| vendors.uptimerobot.set_lag(Duration::from_millis(lag.milliseconds)));
+            ("POST", ["settings"]) => {
+                let settings: Settings = parsed(request)?;
+                self.hub.with(|vendors| vendors.set(&settings));
                 done()
             }
             _ => Err(wrong(404, format!("no such call: {} {}", request.method, request.path))),
@@ -118,8 +123,11 @@ impl Control {
         Ok(Response::json(201, &json!({"ok": true})))
     }
 
-    fn advance(&self, by: &Advance) -> Outcome {
-        let by = Duration::try_from_secs_f64(by.advance_seconds).map_err(|error| wrong(400, error.to_string()))?;
+    fn set_clock(&self, change: &ClockChange) -> Outcome {
+        let by = Duration::try_from_secs_f64(change.advance_seconds).map_err(|error| wrong(400, error.to_string()))?;
+        if let Some(held) = change.hold {
+            self.hub.clock.hold(held);
+        }
         self.hub.clock.advance(by);
         self.hub.changed.notify_one();
         Ok(Response::json(200, &json!({"now": self.hub.clock.now().rfc3339()})))
@@ -145,6 +153,11 @@ impl Control {
         Ok(Response::json(200, &json!({"ok": true})))
     }
 
+    fn set_trusted(&self, name: &str, trusted: bool) -> Outcome {
+        self.hub.set_trusted(name, trusted).map_err(|error| wrong(404, error.to_string()))?;
+        Ok(Response::json(200, &json!({"ok": true})))
+    }
+
     async fn set_door(&self, name: &str, open: bool) -> Outcome {
         let doors: Vec<&str> = if name == "edge" { vec!["edge-http", "edge-https"] } else { vec![name] };
         for name in doors {
@@ -152,6 +165,10 @@ impl Control {
             door.set(open).await;
         }
         Ok(Response::json(200, &json!({"ok": true})))
+    }
+
+    fn checks(&self) -> Response {
+        Response::json(200, &self.hub.with(|vendors| vendors.uptimerobot.checks()))
     }
 
     /// Creates an event and answers when every endpoint was tried once.

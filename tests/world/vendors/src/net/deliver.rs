@@ -1,14 +1,14 @@
 //! Sends Stripe's events to their endpoints, through our own DNS and the edge.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 
-use super::client::{Failure, Target, origin_pem, send, trust};
+use super::client::{Failure, send};
 use super::hub::Hub;
+use super::visit::target;
 use crate::clock::Clock;
 use crate::stripe::delivery::Parcel;
 
@@ -21,14 +21,21 @@ pub async fn keep(hub: Arc<Hub>) {
         let due = hub.with(|vendors| vendors.stripe.next_due());
         let pause = due.map_or(Duration::from_secs(3600), |due| due.since(hub.clock.now()));
         let _ = tokio::time::timeout(pause, hub.changed.notified()).await;
-        let hub = hub.clone();
-        tokio::spawn(async move { now(&hub).await });
+        let (parcels, hub) = (take(&hub), hub.clone());
+        tokio::spawn(async move { send_all(&hub, parcels).await });
     }
 }
 
 /// Sends what is due now, and returns when the outcome of each is known.
 pub async fn now(hub: &Arc<Hub>) {
-    let parcels = hub.with(|vendors| vendors.stripe.due(hub.clock.now(), Clock::real()));
+    send_all(hub, take(hub)).await;
+}
+
+fn take(hub: &Hub) -> Vec<Parcel> {
+    hub.with(|vendors| vendors.stripe.due(hub.clock.now(), Clock::real()))
+}
+
+async fn send_all(hub: &Arc<Hub>, parcels: Vec<Parcel>) {
     let mut sending = tokio::task::JoinSet::new();
     for parcel in parcels {
         let hub = hub.clone();
@@ -55,22 +62,4 @@ async fn post(hub: &Arc<Hub>, parcel: &Parcel) -> Result<u16, Failure> {
         .body(Full::new(Bytes::from(parcel.payload.clone())))
         .map_err(|_| Failure::NotFound)?;
     Ok(send(target(hub, &url)?, request).await?.status().as_u16())
-}
-
-fn target(hub: &Arc<Hub>, url: &http::Uri) -> Result<Target, Failure> {
-    let host = url.host().ok_or(Failure::NotFound)?.to_string();
-    let secure = url.scheme_str() == Some("https");
-    let ip: Option<IpAddr> = host.parse().ok().or_else(|| hub.view(|view| view.addresses(&host).first().copied()));
-    let port = url.port_u16().unwrap_or_else(|| port(hub, &host, secure));
-    let address = SocketAddr::new(ip.ok_or(Failure::NotFound)?, port);
-    let trusted = || trust(&[hub.authority.pem(), &origin_pem(hub.config.origin_ca.as_deref())]);
-    Ok(Target { address, tls: secure.then(|| (host, trusted())) })
-}
-
-/// The edge's port for proxied hosts, the origins' port for all others: the usual ones, unless moved.
-fn port(hub: &Arc<Hub>, host: &str, secure: bool) -> u16 {
-    let ports = hub.config.ports;
-    let (edge, origin) = if secure { ("edge-https", ports.origin_https) } else { ("edge-http", ports.origin_http) };
-    let proxied = hub.view(|view| view.is_proxied(host));
-    hub.address(edge).filter(|_| proxied).map_or(origin, |address| address.port())
 }

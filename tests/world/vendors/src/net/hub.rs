@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::Fallible;
-use super::authority::{Authority, write_private};
+use super::authority::{Authority, Badge, write_private};
 use super::door::Door;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dns::View;
-use crate::gate::Vendors;
+use crate::gate::{NAMES, Vendors};
 
 /// Shared by every server.
 pub struct Hub {
@@ -25,15 +25,19 @@ pub struct Hub {
     pub authority: Arc<Authority>,
     pub config: Config,
     doors: OnceLock<BTreeMap<String, Door>>,
+    /// The certificates of the vendors' APIs, by name.
+    badges: BTreeMap<&'static str, Arc<Badge>>,
 }
 
 impl Hub {
     /// Takes up the saved state of the directory, or starts afresh from the seed.
     pub fn open(config: Config) -> Fallible<Arc<Self>> {
         let authority = Arc::new(Authority::open(&config.dir)?);
+        let badge = |name| Ok((name, Arc::new(Badge::new(&authority, &hosts(&config))?)));
+        let badges = NAMES.into_iter().map(badge).collect::<Fallible<_>>()?;
         let (vendors, clock) = restored(&config)?;
         let (vendors, changed, doors) = (Mutex::new(vendors), Notify::new(), OnceLock::new());
-        Ok(Arc::new(Self { vendors, clock, changed, authority, config, doors }))
+        Ok(Arc::new(Self { vendors, clock, changed, authority, config, doors, badges }))
     }
 
     /// Reads or changes the vendors.
@@ -57,6 +61,17 @@ impl Hub {
         self.doors.get()?.get(name)
     }
 
+    /// The certificate of a vendor's API.
+    pub fn badge(&self, vendor: &str) -> Option<&Arc<Badge>> {
+        self.badges.get(vendor)
+    }
+
+    /// Makes a vendor's API show a certificate for another host, or the right one again.
+    pub fn set_trusted(&self, vendor: &str, trusted: bool) -> Fallible<()> {
+        let hosts = if trusted { hosts(&self.config) } else { vec!["wrong.vendors.test".into()] };
+        self.badge(vendor).ok_or("no such vendor")?.replace(&self.authority, &hosts)
+    }
+
     /// Where a server listens.
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.door(name).map(Door::address)
@@ -68,6 +83,10 @@ impl Hub {
         let state = json!({"clockOffset": self.clock.offset(), "vendors": vendors});
         write_private(&state_file(&self.config), &state.to_string())
     }
+}
+
+fn hosts(config: &Config) -> Vec<String> {
+    vec![config.api.to_string(), "127.0.0.1".into(), "localhost".into()]
 }
 
 fn state_file(config: &Config) -> PathBuf {

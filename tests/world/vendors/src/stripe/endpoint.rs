@@ -71,8 +71,8 @@ pub fn create(mode: &mut Mode, body: &Body, ids: &mut Ids, now: Moment) -> Resul
     let api_version = params::text(body, "api_version").map(params::api_version).transpose()?;
     let connect = params::boolean(body, "connect")?.unwrap_or(false);
     let metadata = params::metadata(&BTreeMap::new(), body.get("metadata"))?;
-    if mode.endpoints.len() >= ENDPOINTS {
-        return Err(at_the_cap(mode.live));
+    if mode.endpoints.len() >= mode.limit {
+        return Err(at_the_cap(mode));
     }
     let description = description(body)?;
     let (id, secret) = (format!("we_1{}", ids.base62(23)), format!("whsec_{}", ids.base62(32)));
@@ -96,9 +96,9 @@ pub fn create(mode: &mut Mode, body: &Body, ids: &mut Ids, now: Moment) -> Resul
 }
 
 /// The error has no code of its own: PostHog/posthog #83460.
-fn at_the_cap(live: bool) -> Problem {
-    let kind = if live { "" } else { "test " };
-    Problem::invalid(400, format!("You have reached the maximum of {ENDPOINTS} {kind}webhook endpoints.")).started()
+fn at_the_cap(mode: &Mode) -> Problem {
+    let (most, kind) = (mode.limit, if mode.live { "" } else { "test " });
+    Problem::invalid(400, format!("You have reached the maximum of {most} {kind}webhook endpoints.")).started()
 }
 
 /// Changes what is given; metadata is merged.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
@@ -16,6 +17,9 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Keys {
     saved: BTreeMap<String, Saved>,
+    /// Replays leave the signing secret out: nobody documents whether Stripe's do.
+    #[serde(default)]
+    pub hides_secret: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,7 +47,8 @@ impl Keys {
         }
         let Some(saved) = self.saved.get(key) else { return Ok(None) };
         saved.same(key, request)?;
-        let answer = Response::text(saved.status, "application/json", saved.body.clone());
+        let body = if self.hides_secret { without_secret(&saved.body) } else { saved.body.clone() };
+        let answer = Response::text(saved.status, "application/json", body);
         Ok(Some(answer.with("idempotent-replayed", "true").with("original-request", &saved.request)))
     }
 
@@ -78,6 +83,14 @@ impl Saved {
         }
         Ok(())
     }
+}
+
+fn without_secret(body: &str) -> String {
+    let mut body: Value = serde_json::from_str(body).unwrap_or_default();
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("secret");
+    }
+    body.to_string()
 }
 
 /// A digest of the parameters in any order.

@@ -8,8 +8,6 @@ mod idempotency;
 mod params;
 mod problem;
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -39,6 +37,9 @@ pub struct Mode {
     pub endpoints: Vec<Endpoint>,
     pub events: Vec<Event>,
     idempotency: Keys,
+    /// So many endpoints may exist.
+    #[serde(default = "usual_limit")]
+    limit: usize,
 }
 
 /// One account.
@@ -54,9 +55,14 @@ pub struct State {
 
 type Outcome = Result<Value, Problem>;
 
+fn usual_limit() -> usize {
+    ENDPOINTS
+}
+
 impl Mode {
     fn new(live: bool) -> Self {
-        Self { live, keys: Vec::new(), endpoints: Vec::new(), events: Vec::new(), idempotency: Keys::default() }
+        let (keys, endpoints, events) = (Vec::new(), Vec::new(), Vec::new());
+        Self { live, keys, endpoints, events, idempotency: Keys::default(), limit: ENDPOINTS }
     }
 
     fn inventory(&self, stable: bool) -> Value {
@@ -85,6 +91,20 @@ impl State {
             if !key.is_empty() && !mode.keys.contains(key) {
                 mode.keys.push(key.clone());
             }
+        }
+    }
+
+    /// Chooses whether a replayed create shows its secret.
+    pub fn set_replays_secret(&mut self, shows: bool) {
+        for mode in [&mut self.live, &mut self.test] {
+            mode.idempotency.hides_secret = !shows;
+        }
+    }
+
+    /// Chooses how many endpoints each mode takes.
+    pub fn set_endpoint_limit(&mut self, most: usize) {
+        for mode in [&mut self.live, &mut self.test] {
+            mode.limit = most;
         }
     }
 
@@ -276,9 +296,5 @@ fn too_many(live: bool, id: &str, endpoint_only: bool) -> Response {
     );
     let reason = if endpoint_only { "endpoint-rate" } else { "global-rate" };
     let answer = problem.code("rate_limit").answer(live, id).with("request-id", id);
-    answer.with("stripe-rate-limited-reason", reason).with("retry-after", whole(Duration::from_secs(1)))
-}
-
-fn whole(while_: Duration) -> u64 {
-    crate::limits::whole_seconds(while_)
+    answer.with("stripe-rate-limited-reason", reason)
 }

@@ -1,6 +1,7 @@
 //! UptimeRobot's API v3, as its official Terraform provider speaks it:
 //! <https://github.com/uptimerobot/terraform-provider-uptimerobot>.
 
+mod check;
 mod fields;
 mod monitor;
 
@@ -16,6 +17,7 @@ use crate::gate::{Headers, Vendor};
 use crate::ids::{Ids, named};
 use crate::limits::{Limit, Windows, whole_seconds};
 use crate::message::{Request, Response};
+pub use check::Check;
 use fields::Problem;
 pub use monitor::Monitor;
 

@@ -17,12 +17,17 @@ pub struct Monitor {
     pub id: u64,
     created: Moment,
     versions: Vec<(Moment, Option<Fields>)>,
+    #[serde(default)]
+    pub last_check: Option<Moment>,
+    /// The status of the answer, or what went wrong before there was one.
+    #[serde(default)]
+    pub last_outcome: Option<Result<u16, String>>,
 }
 
 impl Monitor {
     /// A new monitor.
     pub fn new(id: u64, fields: Fields, now: Moment) -> Self {
-        Self { id, created: now, versions: vec![(now, Some(fields))] }
+        Self { id, created: now, versions: vec![(now, Some(fields))], last_check: None, last_outcome: None }
     }
 
     /// What it is now; nothing once it is deleted.
@@ -61,15 +66,29 @@ impl Monitor {
         self.seen(now, lag).map(|fields| self.show(fields))
     }
 
-    /// What users wrote; with `stable` nothing else.
+    /// What users wrote, without the password; with `stable` nothing else.
     pub fn row(&self, stable: bool) -> Option<Value> {
         let fields = self.fields()?;
-        Some(if stable { json!(fields) } else { self.show(fields) })
+        let mut row = fields.clone();
+        row.remove("httpPassword");
+        if !stable {
+            row.insert("id".into(), json!(self.id));
+        }
+        Some(Value::Object(row))
+    }
+
+    /// Up while the last visit was answered with success or a redirect.
+    pub fn status(&self) -> &'static str {
+        match self.last_outcome {
+            None => "STARTED",
+            Some(Ok(200..400)) => "UP",
+            Some(_) => "DOWN",
+        }
     }
 
     fn show(&self, fields: &Fields) -> Value {
         let mut shown = json!({
-            "id": self.id, "status": "STARTED", "currentStateDuration": 0, "createDateTime": self.created.rfc3339(),
+            "id": self.id, "status": self.status(), "currentStateDuration": 0, "createDateTime": self.created.rfc3339(),
             "lastIncidentId": null, "lastIncident": null, "lastDayUptimes": null, "userId": 4242, "groupId": 0,
             "maintenanceWindows": [], "psps": [], "apiKey": null, "sslBrand": null, "sslExpiryDateTime": null,
             "domainExpireDate": null,

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use vendors::{Config, Running, Seed};
 
-pub const TOKEN: &str = "cfat_token_of_the_tests";
+pub const TOKEN: &str = "user_token_of_the_tests";
+pub const ACCOUNT_TOKEN: &str = "cfat_token_of_the_tests";
 pub const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 pub const ZONE: &str = "example.com";
 pub const LIVE: &str = "sk_live_51GoliveLiveKey0001";
@@ -17,7 +18,7 @@ pub const SENTRY: &str = "sntrys_token_of_the_tests";
 /// The accounts of the tests.
 pub fn seed() -> Seed {
     let seed = json!({
-        "cloudflare": {"tokens": [TOKEN], "account": ACCOUNT, "zones": [ZONE, "other.example"],
+        "cloudflare": {"tokens": [TOKEN, ACCOUNT_TOKEN], "account": ACCOUNT, "zones": [ZONE, "other.example"],
                        "nameServers": ["ns1.vendors.test", "ns2.vendors.test"]},
         "stripe": {"live": LIVE, "test": TEST},
         "uptimerobot": {"keys": [MONITORS]},
