@@ -373,6 +373,30 @@ async fn a_long_name_and_an_address_stand_in_no_common_name() -> Outcome {
 }
 
 #[tokio::test]
+async fn an_access_is_told_from_any_other() -> Outcome {
+    let access = AcmeAccess {
+        account: "a".into(),
+        directory: "https://ca.example/dir".into(),
+        email: None,
+        roots: Some("one".into()),
+        eab: Some(ExternalBinding { id: EAB_ID.into(), key: EAB_KEY.into() }),
+        profile: None,
+    };
+    let others = [
+        AcmeAccess { directory: "https://ca.example/other".into(), ..access.clone() },
+        AcmeAccess { email: Some("ops@example.com".into()), ..access.clone() },
+        AcmeAccess { roots: Some("two".into()), ..access.clone() },
+        AcmeAccess { eab: Some(ExternalBinding { id: EAB_ID.into(), key: "other".into() }), ..access.clone() },
+        AcmeAccess { profile: Some("shortlived".into()), ..access.clone() },
+    ];
+    let prints: BTreeSet<_> = others.iter().chain([&access]).map(AcmeAccess::fingerprint).collect();
+    assert_eq!(prints.len(), 6);
+    assert_eq!(access.clone().fingerprint(), access.fingerprint());
+    assert!(prints.iter().all(|print| !print.contains(EAB_KEY)));
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_key_shows_in_a_fault_or_in_debug_output() -> Outcome {
     let pebble = Pebble::start().await?;
     let eab = Some(ExternalBinding { id: EAB_ID.into(), key: EAB_KEY.into() });

@@ -23,6 +23,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::certificate::Window;
 use crate::fault::Fault;
@@ -63,12 +64,21 @@ pub struct ExternalBinding {
 }
 
 impl AcmeAccess {
+    /// Tells two accesses apart, whatever differs: an issuer may be kept for as long as this stays. Shows no secret.
+    pub fn fingerprint(&self) -> String {
+        let eab = self.eab.as_ref().map(|eab| (&eab.id, eab.key.expose_secret()));
+        let all = (&self.account, &self.directory, &self.email, &self.roots, eab, &self.profile);
+        let digest = Sha256::digest(format!("{all:?}"));
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn contact(&self) -> Vec<String> {
         self.email.iter().map(|email| format!("mailto:{email}")).collect()
     }
 }
 
-/// An account at a CA, ready to order. Made once per account and process; all steps may run side by side.
+/// An account at a CA, ready to order; all steps may run side by side. May be kept until [`AcmeAccess::fingerprint`]
+/// changes or a step is [`Fault::Denied`]: the CA may have forgotten the account, and opening it again makes it anew.
 pub struct Issuer {
     account: Account,
     directory: Directory,

@@ -151,6 +151,21 @@ async fn an_account_whose_answer_was_lost_is_found_by_its_key() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_ca_that_lost_its_memory_is_joined_anew() -> Outcome {
+    let pebble = Pebble::start().await?;
+    let (proxy, desk, issuer) = desk(&pebble).await?;
+    let wanted = names(&["again.example.com"]);
+    let url = issuer.order(&wanted, None).await?;
+    let reborn = Pebble::start().await?;
+    proxy.turn_to(&reborn)?;
+    let fault = issuer.order(&wanted, None).await;
+    assert!(matches!(&fault, Err(Fault::Denied(_))), "the account is unknown: {fault:?}");
+    assert_eq!(desk.issuer().await?.look(&url).await?.status, Status::Invalid, "so is the order");
+    desk.issue(&reborn, &wanted, Kind::Dns01).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_server_that_is_no_ca_is_out_of_reach() -> Outcome {
     let pebble = Pebble::start().await?;
     let proxy = Proxy::start(&pebble).await?;
