@@ -30,6 +30,11 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Image {
+    /// Build OCI image archives by name and print their paths: hello, csvboard, golive; NAME:TAG for another version
+    Build {
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
     /// Import an OCI image archive
     Import {
         archive: PathBuf,
@@ -61,10 +66,15 @@ fn perform(task: Task) -> Result<()> {
         Task::Up(Name { name }) => world::up(&name).map(|world| told(&world)),
         Task::Down(Name { name }) => world::down(&name),
         Task::Env(Name { name }) => World::named(&name)?.env_lines().map(|text| print!("{text}")),
+        Task::Image(Image::Build { names }) => names.iter().try_for_each(|name| build_image(name)),
         Task::Image(Image::Import { archive, name }) => World::named(&name.name)?.import_image(&archive),
     }
 }
 
 fn told(world: &World) {
     eprintln!("source {}", world.dir.join("env").display());
+}
+
+fn build_image(name: &str) -> Result<()> {
+    world::image::named(name).map(|archive| println!("{}", archive.display()))
 }
