@@ -94,12 +94,18 @@ fn holds(found: Option<&Value>, wanted: &Value) -> bool {
     match (found, wanted) {
         (_, Value::Null) => true,
         (Some(Value::Object(found)), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, value)| holds(found.get(key), value))
+            wanted.iter().all(|(key, value)| holds(found.get(key), value) && !is_added_to(key, found.get(key), value))
         }
         (Some(Value::Array(found)), Value::Array(wanted)) => list_holds(found, wanted),
         (Some(found), wanted) => found == wanted || is_same_quantity(found, wanted),
         (None, wanted) => is_empty(wanted),
     }
+}
+
+/// Whether a list that is ours alone is longer than declared.
+fn is_added_to(key: &str, found: Option<&Value>, wanted: &Value) -> bool {
+    let length = |value: &Value| value.as_array().map(Vec::len);
+    CLOSED.contains(&key) && found.and_then(length).is_some_and(|found| Some(found) != length(wanted))
 }
 
 /// Lists of named things may have been added to by others; all other lists are equal in length and order.
