@@ -83,7 +83,7 @@ macro_rules! table {
 }
 
 table!(Endpoint, Endpoints, endpoints, endpoints, create_endpoint, update_endpoint, delete_endpoint);
-table!(Monitor, Monitors, monitors, monitors, create_monitor, update_monitor, delete_monitor);
+table!(Monitor, Monitors, monitors, listed_monitors, make_monitor, update_monitor, remove_monitor);
 table!(Project, Projects, projects, projects, create_project, update_project, delete_project);
 
 impl Vendors {
@@ -97,6 +97,35 @@ impl Vendors {
             monitors: Snapshots::new(fresh),
             projects: Snapshots::new(fresh),
         }
+    }
+
+    /// The monitors of an account, with those that we made and that UptimeRobot does not list yet.
+    ///
+    /// # Errors
+    /// They cannot be listed whole.
+    pub async fn monitors(&self, access: &Access) -> Seen<Table<Monitor>> {
+        let listed = self.listed_monitors(access).await?;
+        Ok(self.monitors.completed(&access.fingerprint(), listed).await)
+    }
+
+    /// Creates a monitor.
+    ///
+    /// # Errors
+    /// It was refused, or its outcome is not known.
+    pub async fn create_monitor(&self, access: &Access, draft: Draft<'_, Monitor>) -> Seen<Created> {
+        let created = self.make_monitor(access, draft).await?;
+        let held = Held { id: created.id.clone(), mark: Some(draft.mark.clone()), row: draft.row.clone() };
+        self.monitors.expect(&access.fingerprint(), held).await;
+        Ok(created)
+    }
+
+    /// Removes a monitor; one that is gone is fine.
+    ///
+    /// # Errors
+    /// It was refused, or its outcome is not known.
+    pub async fn delete_monitor(&self, access: &Access, id: &Id) -> Seen<()> {
+        self.monitors.unexpect(&access.fingerprint(), id).await;
+        self.remove_monitor(access, id).await
     }
 
     /// The zones of an account.

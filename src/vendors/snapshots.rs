@@ -8,6 +8,10 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::fault::Seen;
+use crate::rows::Held;
+
+/// How long a row that we made may be missing from a vendor's lists.
+const LAG: Duration = Duration::from_secs(180);
 
 type Slot<T> = Arc<Mutex<Option<(Instant, Arc<Vec<T>>)>>>;
 
@@ -15,12 +19,13 @@ type Slot<T> = Arc<Mutex<Option<(Instant, Arc<Vec<T>>)>>>;
 pub struct Snapshots<T> {
     fresh: Duration,
     slots: Mutex<HashMap<String, Slot<T>>>,
+    expected: Mutex<HashMap<String, Vec<(Instant, T)>>>,
 }
 
 impl<T> Snapshots<T> {
     /// Listings that count as fresh for `fresh`.
     pub fn new(fresh: Duration) -> Self {
-        Snapshots { fresh, slots: Mutex::default() }
+        Snapshots { fresh, slots: Mutex::default(), expected: Mutex::default() }
     }
 
     async fn slot(&self, key: &str) -> Slot<T> {
@@ -50,6 +55,31 @@ impl<T> Snapshots<T> {
     /// Makes the next read list anew: after a write of ours.
     pub async fn forget(&self, key: &str) {
         *self.slot(key).await.lock().await = None;
+    }
+}
+
+impl<T: Clone> Snapshots<Held<T>> {
+    /// Notes a row that we made at a vendor whose lists lag behind.
+    pub async fn expect(&self, key: &str, held: Held<T>) {
+        self.expected.lock().await.entry(key.to_owned()).or_default().push((Instant::now(), held));
+    }
+
+    /// No longer expects a row that we deleted.
+    pub async fn unexpect(&self, key: &str, id: &crate::rows::Id) {
+        if let Some(rows) = self.expected.lock().await.get_mut(key) {
+            rows.retain(|(_, held)| held.id != *id);
+        }
+    }
+
+    /// A listing with the rows that we made and that it does not show yet.
+    pub async fn completed(&self, key: &str, rows: Arc<Vec<Held<T>>>) -> Arc<Vec<Held<T>>> {
+        let mut expected = self.expected.lock().await;
+        let Some(own) = expected.get_mut(key) else { return rows };
+        own.retain(|(at, held)| at.elapsed() < LAG && !rows.iter().any(|row| row.id == held.id));
+        match own.is_empty() {
+            true => rows,
+            false => Arc::new(rows.iter().cloned().chain(own.iter().map(|(_, held)| held.clone())).collect()),
+        }
     }
 }
 
