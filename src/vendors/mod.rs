@@ -113,8 +113,9 @@ impl Vendors {
     /// # Errors
     /// It was refused, or its outcome is not known.
     pub async fn create_monitor(&self, access: &Access, draft: Draft<'_, Monitor>) -> Seen<Created> {
+        let (mark, row) = (Some(draft.mark.clone()), draft.row.clone());
         let created = self.make_monitor(access, draft).await?;
-        let held = Held { id: created.id.clone(), mark: Some(draft.mark.clone()), row: draft.row.clone() };
+        let held = Held { id: created.id.clone(), mark, row };
         self.monitors.expect(&access.fingerprint(), held).await;
         Ok(created)
     }
