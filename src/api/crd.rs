@@ -1,14 +1,24 @@
-//! The CustomResourceDefinitions: what the derive makes, and then the rules that every leaf obeys.
+//! The CustomResourceDefinitions: what the derive makes of the types and their shapes, and what holds for all of them.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
+use super::shape::rule;
+use super::status::unseen;
 use super::{ProviderAccount, SaasDeployment, SaasOperation};
+
+/// Services are named after the object.
+const NAME: &str =
+    "`metadata.name` must be a DNS label of at most 52 characters that begins with a letter: rename the object";
 
 /// All definitions as JSON.
 pub fn crds() -> Vec<Value> {
-    [SaasDeployment::crd(), ProviderAccount::crd(), SaasOperation::crd()].iter().map(finished).collect()
+    let mut all: Vec<Value> =
+        [SaasDeployment::crd(), ProviderAccount::crd(), SaasOperation::crd()].iter().map(finished).collect();
+    let named = "self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')";
+    schema(&mut all[0])["x-kubernetes-validations"] = json!([rule("", named, NAME)]);
+    all
 }
 
 /// All definitions as YAML.
@@ -22,24 +32,24 @@ pub fn crd_yaml() -> Result<String, String> {
 
 fn finished(crd: &CustomResourceDefinition) -> Value {
     let mut crd = json!(crd);
-    let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    obey(schema);
+    let schema = schema(&mut crd);
+    require_values(schema);
+    schema["properties"]["status"]["default"] = unseen();
     crd
 }
 
-fn obey(schema: &mut Value) {
-    if let Some(object) = schema.as_object_mut() {
-        object.remove("nullable");
-        object.remove("format");
-        let typed = object.contains_key("type") || object.contains_key("enum") || object.contains_key("x-kubernetes-int-or-string");
-        if !typed {
-            object.insert("x-kubernetes-preserve-unknown-fields".into(), json!(true));
-        }
-        for key in ["items", "additionalProperties"] {
-            object.get_mut(key).map(obey);
-        }
-        if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
-            properties.values_mut().for_each(obey);
-        }
+fn schema(crd: &mut Value) -> &mut Value {
+    &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+}
+
+/// An absent field is the only way to say nothing: takes `nullable` out, which an `Option` becomes.
+fn require_values(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else { return };
+    object.remove("nullable");
+    for key in ["items", "additionalProperties"] {
+        object.get_mut(key).map(require_values);
+    }
+    if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(require_values);
     }
 }
