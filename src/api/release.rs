@@ -75,7 +75,7 @@ pub struct SmokeStep {
     pub command: Vec<String>,
     /// json is the body of `post`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "super::shape::AnyJson")]
+    #[schemars(with = "super::shape::AnyObject")]
     pub json: Option<serde_json::Value>,
     /// status is the HTTP status to be answered; any below 400 where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

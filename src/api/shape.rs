@@ -133,10 +133,6 @@ schema!(Count, |_| json_schema!({
 pub struct AnyObject;
 schema!(AnyObject, |_| json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}));
 
-/// Anything at all: what it means is decided elsewhere.
-pub struct AnyJson;
-schema!(AnyJson, |_| json_schema!({"x-kubernetes-preserve-unknown-fields": true}));
-
 /// A list of up to `N` items that belong together, in order.
 pub struct Atomic<T, const N: usize>(PhantomData<T>);
 schema!({T: JsonSchema, const N: usize} Atomic<T, N>, |generator| json_schema!({
