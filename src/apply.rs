@@ -105,13 +105,7 @@ impl Observer {
         ok
     }
 
-    async fn part(
-        &self,
-        ask: Ask<'_>,
-        part: Part,
-        (steps, noted): (&Steps, bool),
-        writer: &vault::Writer<'_>,
-    ) -> (Part, PartDone) {
+    async fn part(&self, ask: Ask<'_>, part: Part, (steps, noted): (&Steps, bool), writer: &vault::Writer<'_>) -> (Part, PartDone) {
         let mut done = PartDone::default();
         objects::declare(self, ask, (part, steps), &mut done).await;
         if noted {

@@ -24,8 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// # Errors
 /// There is no configuration, or it cannot be used.
 pub async fn connect() -> Result<Client, String> {
-    let mut config =
-        Config::infer().await.map_err(|e| format!("no cluster to work with: {e}; set KUBECONFIG or run in a pod"))?;
+    let mut config = Config::infer().await.map_err(|e| format!("no cluster to work with: {e}; set KUBECONFIG or run in a pod"))?;
     config.default_retry = false;
     Client::try_from(config).map_err(|e| format!("the kubeconfig cannot be used: {e}"))
 }
@@ -37,9 +36,7 @@ pub async fn connect() -> Result<Client, String> {
 pub async fn within<T>(what: &str, call: impl Future<Output = kube::Result<T>>) -> Seen<T> {
     match timeout(DEADLINE, call).await {
         Ok(result) => result.map_err(|e| fault(what, e)),
-        Err(_) => {
-            Err(Fault::Unreachable(format!("the API server did not answer within {} s: {what}", DEADLINE.as_secs())))
-        }
+        Err(_) => Err(Fault::Unreachable(format!("the API server did not answer within {} s: {what}", DEADLINE.as_secs()))),
     }
 }
 
@@ -65,8 +62,7 @@ pub async fn apply<K>(api: &Api<K>, name: &str, object: &impl Serialize) -> Seen
 where
     K: Clone + DeserializeOwned + Debug,
 {
-    let object =
-        serde_json::to_value(object).map_err(|e| Fault::Rejected(format!("{name} cannot be written as JSON: {e}")))?;
+    let object = serde_json::to_value(object).map_err(|e| Fault::Rejected(format!("{name} cannot be written as JSON: {e}")))?;
     let params = PatchParams::apply(MANAGER).force();
     within(&format!("apply {name}"), api.patch(name, &params, &Patch::Apply(object))).await
 }

@@ -49,11 +49,7 @@ where
 }
 
 /// Follows one kind of children and yields whom each event concerns.
-pub fn children(
-    client: Client,
-    cache: Arc<Cache>,
-    kind: Kind,
-) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
+pub fn children(client: Client, cache: Arc<Cache>, kind: Kind) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
     let rounds = stream::repeat(()).then(move |()| {
         let (client, cache) = (client.clone(), cache.clone());
         async move { round(client, cache, kind) }
@@ -95,11 +91,7 @@ fn is_absent(error: &watcher::Error) -> bool {
 }
 
 /// Runs passes until `stop` resolves.
-pub async fn run(
-    controller: Controller<SaasDeployment>,
-    context: Arc<Context>,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
-) {
+pub async fn run(controller: Controller<SaasDeployment>, context: Arc<Context>, stop: impl Future<Output = ()> + Send + Sync + 'static) {
     controller
         .graceful_shutdown_on(stop)
         .run(pass, on_error, context)
@@ -190,8 +182,7 @@ fn left_behind(plan: &Plan, done: &crate::apply::Done) -> Vec<String> {
             Ok(steps) => {
                 left.extend(steps.waits.iter().map(|hold| format!("{}: {}", part.word(), hold.message)));
                 left.extend(fault.map(|fault| format!("{}: {fault}", part.word())));
-                let open =
-                    steps.actions.iter().filter(|action| !matches!(action, crate::plan::Action::Note(_))).count();
+                let open = steps.actions.iter().filter(|action| !matches!(action, crate::plan::Action::Note(_))).count();
                 if open > 0 {
                     left.push(format!("{}: {open} changes not confirmed yet", part.word()));
                 }
@@ -236,22 +227,12 @@ async fn tell(context: &Context, saas: &SaasDeployment, report: Report) -> Seen<
     for said in &report.events {
         say(context, saas, said).await;
     }
-    let operations: Api<SaasOperation> =
-        Api::namespaced(context.observer.client.clone(), &saas.namespace().unwrap_or_default());
+    let operations: Api<SaasOperation> = Api::namespaced(context.observer.client.clone(), &saas.namespace().unwrap_or_default());
     for operation in &context.observer.operations.state() {
-        let Some(status) =
-            report.operations.get(&operation.name_any()).filter(|_| operation.namespace() == saas.namespace())
-        else {
-            continue;
-        };
+        let Some(status) = report.operations.get(&operation.name_any()).filter(|_| operation.namespace() == saas.namespace()) else { continue };
         let old = operation.status.as_ref().map(|s| (&s.message, &s.completion_time));
         if old != Some((&status.message, &status.completion_time)) {
-            write_status(
-                &operations,
-                &operation.name_any(),
-                status_object(&**operation, "SaasOperation", json!(status)),
-            )
-            .await?;
+            write_status(&operations, &operation.name_any(), status_object(&**operation, "SaasOperation", json!(status))).await?;
         }
     }
     Ok(())

@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::{
-    BackupStatus, CertificateStatus, OperationKind, ReleaseStatus, SaasDeploymentStatus, SaasOperation,
-    SaasOperationStatus, Scorecard,
+    BackupStatus, CertificateStatus, OperationKind, ReleaseStatus, SaasDeploymentStatus, SaasOperation, SaasOperationStatus, Scorecard,
 };
 use crate::apply::{Done, PartDone};
 use crate::fault::{Hold, Until};
@@ -58,20 +57,12 @@ struct State {
 /// Reports a pass.
 pub fn report(ask: Ask<'_>, plan: &Plan, done: &Done) -> Report {
     let nothing = PartDone::default();
-    let states: BTreeMap<Part, State> = plan
-        .parts
-        .iter()
-        .map(|(part, verdict)| (*part, state(verdict, done.parts.get(part).unwrap_or(&nothing))))
-        .collect();
+    let states: BTreeMap<Part, State> =
+        plan.parts.iter().map(|(part, verdict)| (*part, state(verdict, done.parts.get(part).unwrap_or(&nothing)))).collect();
     let conditions = conditions(ask, &states);
     let mut events = changes(ask, &conditions);
     events.extend(repairs(ask, done));
-    Report {
-        events,
-        again: again(ask, plan, done, &states),
-        operations: operations(ask),
-        status: status(ask, conditions, &states),
-    }
+    Report { events, again: again(ask, plan, done, &states), operations: operations(ask), status: status(ask, conditions, &states) }
 }
 
 fn state(verdict: &Verdict, done: &PartDone) -> State {
@@ -92,37 +83,25 @@ fn state(verdict: &Verdict, done: &PartDone) -> State {
         Err(hold) => held(hold),
         Ok(steps) => match &steps.waits {
             Some(hold) => held(hold),
-            None if steps.actions.iter().any(|action| !matches!(action, Action::Note(_))) || !done.wrote.is_empty() => {
-                State {
-                    ready: false,
-                    reason: "Applied".into(),
-                    message: format!("changed: {}", done.wrote.join(", ")),
-                    stalled: false,
-                    again: Some(SOON),
-                }
-            }
-            None => State {
-                ready: true,
-                reason: "InSync".into(),
-                message: steps.evidence.clone(),
+            None if steps.actions.iter().any(|action| !matches!(action, Action::Note(_))) || !done.wrote.is_empty() => State {
+                ready: false,
+                reason: "Applied".into(),
+                message: format!("changed: {}", done.wrote.join(", ")),
                 stalled: false,
-                again: None,
+                again: Some(SOON),
             },
+            None => State { ready: true, reason: "InSync".into(), message: steps.evidence.clone(), stalled: false, again: None },
         },
     }
 }
 
 fn conditions(ask: Ask<'_>, states: &BTreeMap<Part, State>) -> Vec<Condition> {
     let first = |wanted: &dyn Fn(&State) -> bool| states.iter().find(|(_, state)| wanted(state));
-    let worst = first(&|s| s.stalled)
-        .or_else(|| first(&|s| !s.ready && s.reason != "StagePending"))
-        .or_else(|| first(&|s| !s.ready));
+    let worst = first(&|s| s.stalled).or_else(|| first(&|s| !s.ready && s.reason != "StagePending")).or_else(|| first(&|s| !s.ready));
     let stalled = first(&|s| s.stalled);
     let (ready, reason, message) = match worst {
         Some((part, state)) => (false, state.reason.clone(), format!("{}: {}", part.condition(), state.message)),
-        None => {
-            (true, "Live".to_owned(), ask.url().map_or("all parts are ready".into(), |url| format!("live at {url}")))
-        }
+        None => (true, "Live".to_owned(), ask.url().map_or("all parts are ready".into(), |url| format!("live at {url}"))),
     };
     let progressing = !ready && stalled.is_none();
     let because = |on: bool| if on { (reason.clone(), message.clone()) } else { ("Settled".to_owned(), String::new()) };
@@ -131,9 +110,7 @@ fn conditions(ask: Ask<'_>, states: &BTreeMap<Part, State>) -> Vec<Condition> {
         condition(ask, "Reconciling", progressing, because(progressing)),
         condition(ask, "Stalled", stalled.is_some(), because(stalled.is_some())),
     ];
-    list.extend(
-        states.iter().map(|(part, s)| condition(ask, part.condition(), s.ready, (s.reason.clone(), s.message.clone()))),
-    );
+    list.extend(states.iter().map(|(part, s)| condition(ask, part.condition(), s.ready, (s.reason.clone(), s.message.clone()))));
     list
 }
 
@@ -179,8 +156,7 @@ fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, Stat
         renew_at: time(ask.renewal(c)),
         ..CertificateStatus::default()
     });
-    let replicas =
-        ask.world.field(Kind::Deployment, &ask.name(), "/status/availableReplicas").and_then(serde_json::Value::as_i64);
+    let replicas = ask.world.field(Kind::Deployment, &ask.name(), "/status/availableReplicas").and_then(serde_json::Value::as_i64);
     SaasDeploymentStatus {
         conditions,
         observed_generation: ask.saas.metadata.generation.unwrap_or_default(),
@@ -210,19 +186,9 @@ fn release(ask: Ask<'_>) -> ReleaseStatus {
 
 /// The lines of the checklist that are proven: one for each part in use.
 fn scorecard(states: &BTreeMap<Part, State>) -> Scorecard {
-    let failing: Vec<String> = states
-        .iter()
-        .filter(|(_, s)| !s.ready)
-        .map(|(part, s)| cut(&format!("{}: {}", part.word(), s.reason)))
-        .collect();
+    let failing: Vec<String> = states.iter().filter(|(_, s)| !s.ready).map(|(part, s)| cut(&format!("{}: {}", part.word(), s.reason))).collect();
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-    Scorecard {
-        passed: count(states.len() - failing.len()),
-        failed: count(failing.len()),
-        waived: 0,
-        failing,
-        ..Scorecard::default()
-    }
+    Scorecard { passed: count(states.len() - failing.len()), failed: count(failing.len()), waived: 0, failing, ..Scorecard::default() }
 }
 
 fn again(ask: Ask<'_>, plan: &Plan, done: &Done, states: &BTreeMap<Part, State>) -> Duration {
@@ -234,10 +200,8 @@ fn again(ask: Ask<'_>, plan: &Plan, done: &Done, states: &BTreeMap<Part, State>)
 /// Conditions that changed since the status was last written.
 fn changes(ask: Ask<'_>, conditions: &[Condition]) -> Vec<Said> {
     let old = |kind: &str| ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == kind);
-    let told =
-        conditions.iter().filter(|c| !["Reconciling", "Stalled"].contains(&c.type_.as_str()) && c.reason != "Applied");
-    let changed =
-        told.filter(|new| old(&new.type_).is_none_or(|old| (&old.status, &old.reason) != (&new.status, &new.reason)));
+    let told = conditions.iter().filter(|c| !["Reconciling", "Stalled"].contains(&c.type_.as_str()) && c.reason != "Applied");
+    let changed = told.filter(|new| old(&new.type_).is_none_or(|old| (&old.status, &old.reason) != (&new.status, &new.reason)));
     let said = |c: &Condition| Said {
         warning: c.status != "True" && is_trouble(&c.reason),
         reason: if c.status == "True" { format!("{}True", c.type_) } else { c.reason.clone() },
@@ -260,17 +224,11 @@ fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
         let old = ask.saas.status.as_ref().and_then(find);
         old.is_some_and(|c| c.status == "True" && c.observed_generation == generation)
     };
-    let wrote =
-        done.parts.iter().filter(|(part, done)| was_ready(**part) && done.wrote.iter().any(|what| what != "notes"));
+    let wrote = done.parts.iter().filter(|(part, done)| was_ready(**part) && done.wrote.iter().any(|what| what != "notes"));
     let said = |(part, done): (&Part, &PartDone)| {
         let what: Vec<&String> = done.wrote.iter().filter(|what| *what != "notes").collect();
         let list = what.into_iter().cloned().collect::<Vec<_>>().join(", ");
-        Said {
-            warning: true,
-            reason: "DriftRepaired".into(),
-            note: cut(&format!("{}: {list}", part.condition())),
-            action: "Repair",
-        }
+        Said { warning: true, reason: "DriftRepaired".into(), note: cut(&format!("{}: {list}", part.condition())), action: "Repair" }
     };
     wrote.map(said).collect()
 }

@@ -62,18 +62,14 @@ pub fn agrees(wanted: &Value, found: Option<&DynamicObject>) -> bool {
     let fields = wanted.as_object().into_iter().flatten();
     hash.is_some()
         && hash == annotation(found, APPLIED)
-        && fields
-            .filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str()))
-            .all(|(name, value)| holds(found.data.get(name), value))
+        && fields.filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str())).all(|(name, value)| holds(found.data.get(name), value))
 }
 
 /// Whether `found` has everything that `wanted` says; the API server may have added to it.
 fn holds(found: Option<&Value>, wanted: &Value) -> bool {
     match (found, wanted) {
         (_, Value::Null) => true,
-        (Some(Value::Object(found)), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, value)| holds(found.get(key), value))
-        }
+        (Some(Value::Object(found)), Value::Object(wanted)) => wanted.iter().all(|(key, value)| holds(found.get(key), value)),
         (Some(Value::Array(found)), Value::Array(wanted)) => list_holds(found, wanted),
         (Some(found), wanted) => found == wanted || is_same_quantity(found, wanted),
         (None, wanted) => is_empty(wanted),
@@ -84,9 +80,7 @@ fn holds(found: Option<&Value>, wanted: &Value) -> bool {
 fn list_holds(found: &[Value], wanted: &[Value]) -> bool {
     let named = |value: &Value| value.get("name").and_then(Value::as_str).map(str::to_owned);
     if !wanted.is_empty() && wanted.iter().all(|value| named(value).is_some()) {
-        return wanted
-            .iter()
-            .all(|want| found.iter().any(|have| named(have) == named(want) && holds(Some(have), want)));
+        return wanted.iter().all(|want| found.iter().any(|have| named(have) == named(want) && holds(Some(have), want)));
     }
     found.len() == wanted.len() && found.iter().zip(wanted).all(|(have, want)| holds(Some(have), want))
 }
@@ -104,16 +98,8 @@ fn is_same_quantity(found: &Value, wanted: &Value) -> bool {
 /// A quantity in thousandths: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
 fn quantity(text: &str) -> Option<u128> {
     let units = [
-        ("Ki", 1_024_000),
-        ("Mi", 1_048_576_000),
-        ("Gi", 1_073_741_824_000),
-        ("Ti", 1_099_511_627_776_000),
-        ("m", 1),
-        ("k", 1_000_000),
-        ("M", 1_000_000_000),
-        ("G", 1_000_000_000_000),
-        ("T", 1_000_000_000_000_000),
-        ("", 1_000),
+        ("Ki", 1_024_000), ("Mi", 1_048_576_000), ("Gi", 1_073_741_824_000), ("Ti", 1_099_511_627_776_000),
+        ("m", 1), ("k", 1_000_000), ("M", 1_000_000_000), ("G", 1_000_000_000_000), ("T", 1_000_000_000_000_000), ("", 1_000),
     ];
     let (number, scale) = units.into_iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)))?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -132,10 +118,7 @@ pub async fn prune(observer: &Observer, ask: Ask<'_>, plan: &Plan, done: &mut Do
         let Some(part) = Part::ALL.into_iter().find(|part| label.is_some_and(|l| l == part.word())) else { continue };
         if is_owned(ask, object) && !is_wanted(plan.parts.get(&part), kind, &object.name_any()) {
             let result = delete(observer, ask, kind, &object.name_any()).await;
-            done.parts
-                .entry(part)
-                .or_default()
-                .record(format!("{} {} deleted", kind.name(), object.name_any()), result);
+            done.parts.entry(part).or_default().record(format!("{} {} deleted", kind.name(), object.name_any()), result);
         }
     }
 }
@@ -164,11 +147,7 @@ pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -
     }
     let api = cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), kind);
     let preconditions = Preconditions { uid: object.uid(), ..Preconditions::default() };
-    let params = DeleteParams {
-        preconditions: Some(preconditions),
-        propagation_policy: Some(PropagationPolicy::Background),
-        ..DeleteParams::default()
-    };
+    let params = DeleteParams { preconditions: Some(preconditions), propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
     match cluster::within(&format!("delete {} {name}", kind.name()), api.delete(name, &params)).await {
         Ok(_) | Err(Fault::Rejected(_) | Fault::Lost(_)) => {
             observer.cache.deleted(kind, object);
@@ -185,8 +164,7 @@ mod tests {
     #[test]
     fn what_the_server_added_is_no_difference_and_what_somebody_changed_is() {
         let wanted = json!({"replicas": 2, "list": [{"name": "a", "image": "x"}], "gone": {}});
-        let found =
-            json!({"replicas": 2, "list": [{"name": "a", "image": "x", "tty": false}, {"name": "b"}], "more": 1});
+        let found = json!({"replicas": 2, "list": [{"name": "a", "image": "x", "tty": false}, {"name": "b"}], "more": 1});
         assert!(holds(Some(&found), &wanted));
         for (pointer, value) in [("/replicas", json!(3)), ("/list/0/image", json!("y")), ("/list", json!([]))] {
             let mut changed = found.clone();

@@ -22,15 +22,9 @@ pub async fn write(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &
             let create = Create { account, endpoint, env, previous_env: previous_env.as_deref() };
             (format!("Stripe endpoint for {}", endpoint.url), create.run(observer, ask, writer).await)
         }
-        Action::Endpoint { account, change } => {
-            (format!("Stripe endpoint {}", verb(change)), endpoint(observer, ask, account, change).await)
-        }
-        Action::Monitor { account, change } => {
-            (format!("uptime monitor {}", verb(change)), monitor(observer, ask, account, change).await)
-        }
-        Action::Project { account, change } => {
-            (format!("Sentry project {}", verb(change)), project(observer, ask, account, change).await)
-        }
+        Action::Endpoint { account, change } => (format!("Stripe endpoint {}", verb(change)), endpoint(observer, ask, account, change).await),
+        Action::Monitor { account, change } => (format!("uptime monitor {}", verb(change)), monitor(observer, ask, account, change).await),
+        Action::Project { account, change } => (format!("Sentry project {}", verb(change)), project(observer, ask, account, change).await),
         _ => (String::new(), Ok(false)),
     }
 }
@@ -59,10 +53,7 @@ impl Create<'_> {
         let draft = Draft { row: self.endpoint, mark: &ask.world.mark, key: &self.endpoint.attempt };
         let created = observer.vendors.create_endpoint(&access, draft).await?;
         let Some(secret) = created.secret else {
-            return Err(Fault::Lost(format!(
-                "Stripe made endpoint {} and did not tell its secret: it is replaced",
-                created.id
-            )));
+            return Err(Fault::Lost(format!("Stripe made endpoint {} and did not tell its secret: it is replaced", created.id)));
         };
         let old = writer.webhook(self.env).await;
         let current = Issued { id: created.id, at: ask.world.now };

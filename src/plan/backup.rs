@@ -60,21 +60,12 @@ impl Ask<'_> {
     }
 
     fn cron_objects(self, backup: &Backup, steps: &mut Steps) -> Result<(), Hold> {
-        let container =
-            self.backup_container(false).ok_or_else(|| Hold::person("NoTarget", "`backup.to` names no account"))?;
+        let container = self.backup_container(false).ok_or_else(|| Hold::person("NoTarget", "`backup.to` names no account"))?;
         let pod = self.pod(&container, Runs::Once);
-        steps.declare(Manifest::new(
-            Kind::CronJob,
-            self.named("backup"),
-            self.cron_job(&backup.schedule, pod, Part::Backup),
-        ));
+        steps.declare(Manifest::new(Kind::CronJob, self.named("backup"), self.cron_job(&backup.schedule, pod, Part::Backup)));
         if let (Some(drill), Some(container)) = (&backup.drill, self.drill_container()) {
             let pod = self.pod(&container, Runs::Once);
-            steps.declare(Manifest::new(
-                Kind::CronJob,
-                self.named("drill"),
-                self.cron_job(&drill.schedule, pod, Part::Backup),
-            ));
+            steps.declare(Manifest::new(Kind::CronJob, self.named("drill"), self.cron_job(&drill.schedule, pod, Part::Backup)));
         }
         Ok(())
     }
@@ -158,12 +149,7 @@ impl Ask<'_> {
         let container = container.mount("scratch", json!({"emptyDir": {}}), SCRATCH, false);
         backup.to.iter().fold(container, |container, to| {
             let secret = json!({"secret": {"secretName": self.credentials_name(&to.account), "defaultMode": 288}});
-            container.mount(
-                &format!("account-{}", hash(to.account.as_bytes(), 8)),
-                secret,
-                &format!("{CREDENTIALS}/{}", to.account),
-                true,
-            )
+            container.mount(&format!("account-{}", hash(to.account.as_bytes(), 8)), secret, &format!("{CREDENTIALS}/{}", to.account), true)
         })
     }
 
@@ -190,11 +176,7 @@ impl Ask<'_> {
         for account in self.copied_accounts() {
             let name = self.credentials_name(&account);
             let remembered = Remembered { part: COPIES.into(), account: account.clone(), zone: None };
-            let Some(Some(copy)) =
-                self.world.copies.get(&name).map(|seen| steps.or_wait(seen.as_ref().map_err(Hold::from)))
-            else {
-                continue;
-            };
+            let Some(Some(copy)) = self.world.copies.get(&name).map(|seen| steps.or_wait(seen.as_ref().map_err(Hold::from))) else { continue };
             match targets.iter().find(|(used, _)| **used == account) {
                 Some((_, used)) => {
                     let Some(values) = steps.or_wait(used.credentials.as_ref().map_err(Hold::from)) else { continue };
@@ -259,20 +241,13 @@ impl Ask<'_> {
         }
         let failure = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.backup_failure.clone());
         if let Some(failure) = failure {
-            steps.wait(Hold::event(
-                "BackupFailed",
-                format!("{failure}; the next one runs on schedule, or by a SaasOperation"),
-            ));
+            steps.wait(Hold::event("BackupFailed", format!("{failure}; the next one runs on schedule, or by a SaasOperation")));
         }
     }
 
     fn backup_evidence(self) -> String {
         let Ok(vault) = &self.world.vault else { return String::new() };
-        let last = vault
-            .ledger
-            .backup
-            .as_ref()
-            .map(|b| format!("last backup {} ({} rows, {} bytes, read back)", b.at, b.rows, b.bytes));
+        let last = vault.ledger.backup.as_ref().map(|b| format!("last backup {} ({} rows, {} bytes, read back)", b.at, b.rows, b.bytes));
         let proven = vault.ledger.drill.as_ref().map(|d| format!("last proven restore {}", d.at));
         let known: Vec<String> = last.into_iter().chain(proven).collect();
         if known.is_empty() { "scheduled; none has run yet".into() } else { known.join("; ") }
@@ -293,12 +268,7 @@ fn facts<T: DeserializeOwned>(told: &Value) -> Option<T> {
 fn backup_of(told: &Value) -> Option<vault::Backup> {
     let facts: BackupFacts = facts(told)?;
     let target = facts.targets.iter().find(|target| target.ok)?;
-    Some(vault::Backup {
-        at: facts.time,
-        snapshot: target.snapshot.clone()?,
-        bytes: target.bytes,
-        rows: facts.contents.total,
-    })
+    Some(vault::Backup { at: facts.time, snapshot: target.snapshot.clone()?, bytes: target.bytes, rows: facts.contents.total })
 }
 
 fn drill_of(told: &Value) -> Option<vault::Backup> {

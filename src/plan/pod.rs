@@ -64,12 +64,7 @@ impl Container {
             "resources": self.resources,
             "volumeMounts": self.volumes.iter().map(|(_, mount)| mount).collect::<Vec<_>>(),
         });
-        let lists = [
-            ("command", json!(self.command)),
-            ("args", json!(self.args)),
-            ("env", json!(self.env)),
-            ("envFrom", json!(self.env_from)),
-        ];
+        let lists = [("command", json!(self.command)), ("args", json!(self.args)), ("env", json!(self.env)), ("envFrom", json!(self.env_from))];
         for (field, list) in lists.into_iter().filter(|(_, list)| list.as_array().is_some_and(|l| !l.is_empty())) {
             spec[field] = list;
         }
@@ -171,10 +166,9 @@ impl Ask<'_> {
         let literal = spec.env.iter().map(|(name, value)| json!({"name": name, "value": value}));
         let computed = self.computed_env().into_iter().map(|(name, value)| json!({"name": name, "value": value}));
         let vault = self.vault_name();
-        let kept = self
-            .kept_env()
-            .into_iter()
-            .map(|name| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": vault, "key": name}}}));
+        let kept = self.kept_env().into_iter().map(|name| {
+            json!({"name": name, "valueFrom": {"secretKeyRef": {"name": vault, "key": name}}})
+        });
         container.env.extend(computed.chain(kept).chain(literal));
         container.env_from.extend(self.sources().into_iter().map(|source| match source {
             Source::Secret(name) => json!({"secretRef": {"name": name}}),
@@ -186,8 +180,7 @@ impl Ask<'_> {
     /// exactly the pods that consume them.
     pub fn environment_hash(self) -> String {
         let mut text = String::new();
-        let mut add =
-            |name: &str, value: &str| text.push_str(&format!("{}:{name}={}:{value};", name.len(), value.len()));
+        let mut add = |name: &str, value: &str| text.push_str(&format!("{}:{name}={}:{value};", name.len(), value.len()));
         for source in self.sources() {
             for (name, value) in self.world.source(&source).into_iter().flatten() {
                 add(name, secrecy::ExposeSecret::expose_secret(value));

@@ -70,13 +70,9 @@ impl Ask<'_> {
         let Some(release) = &self.saas.spec.release else { return Ok(()) };
         let ledger = &self.world.vault()?.ledger;
         let revision = self.revision();
-        let open =
-            self.stages_before(release).into_iter().find(|stage| ledger.stage_done(&revision, &stage.key).is_none());
+        let open = self.stages_before(release).into_iter().find(|stage| ledger.stage_done(&revision, &stage.key).is_none());
         match open {
-            Some(stage) => Err(Hold::event(
-                "StagePending",
-                format!("waits for stage {} of revision {revision}: see ReleaseReady", stage.name),
-            )),
+            Some(stage) => Err(Hold::event("StagePending", format!("waits for stage {} of revision {revision}: see ReleaseReady", stage.name))),
             None => Ok(()),
         }
     }
@@ -133,11 +129,7 @@ impl Ask<'_> {
     fn prove(self, steps: &mut Steps) {
         let proven = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.proven.clone());
         let revision = self.revision();
-        if steps.waits.is_none()
-            && steps.actions.is_empty()
-            && proven.as_ref() != Some(&revision)
-            && self.is_up().is_ok()
-        {
+        if steps.waits.is_none() && steps.actions.is_empty() && proven.as_ref() != Some(&revision) && self.is_up().is_ok() {
             steps.note(Note::Proven(revision));
         }
     }
@@ -206,10 +198,7 @@ impl Ask<'_> {
         match self.job_outcome(&stage.job) {
             Some(Ok(())) => steps.note(Note::Stage(revision, stage.key, self.world.now)),
             Some(Err(failure)) => steps.wait(self.failed(&stage, &failure.message)),
-            None => steps.wait(Hold::event(
-                "StageRunning",
-                format!("stage {} of revision {revision} runs as Job {}", stage.name, stage.job),
-            )),
+            None => steps.wait(Hold::event("StageRunning", format!("stage {} of revision {revision} runs as Job {}", stage.name, stage.job))),
         }
         None
     }
@@ -268,9 +257,7 @@ impl Ask<'_> {
         let known = self.world.children.find(Kind::ControllerRevision, &name).map(number);
         let mut old: Vec<_> = revisions.iter().filter(|o| o.metadata.name.as_ref() != Some(&name)).collect();
         old.sort_by_key(|o| -number(o));
-        old.into_iter()
-            .take(HISTORY - 1)
-            .for_each(|o| steps.keep(Kind::ControllerRevision, o.metadata.name.clone().unwrap_or_default()));
+        old.into_iter().take(HISTORY - 1).for_each(|o| steps.keep(Kind::ControllerRevision, o.metadata.name.clone().unwrap_or_default()));
         match known {
             Some(_) => steps.keep(Kind::ControllerRevision, name),
             None => {
