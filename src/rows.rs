@@ -214,7 +214,10 @@ impl Row for Record {
     fn bars(&self, stranger: &Self) -> bool {
         let routes = |kind: &RecordType| matches!(kind, RecordType::A | RecordType::Aaaa | RecordType::Cname);
         let alias = self.kind == RecordType::Cname || stranger.kind == RecordType::Cname;
-        self.name == stranger.name && routes(&self.kind) && routes(&stranger.kind) && (alias || self.kind == stranger.kind)
+        self.name == stranger.name
+            && routes(&self.kind)
+            && routes(&stranger.kind)
+            && (alias || self.kind == stranger.kind)
     }
 }
 

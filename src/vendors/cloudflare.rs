@@ -93,10 +93,17 @@ struct WireRecord {
 pub async fn zones(transport: &Transport, access: &Access) -> Seen<Vec<Zone>> {
     let mut zones: Vec<Zone> = Vec::new();
     for page in 1.. {
-        let list = ListZones { params: ListZonesParams { page: Some(page), per_page: Some(50), ..ListZonesParams::default() } };
+        let list = ListZones {
+            params: ListZonesParams { page: Some(page), per_page: Some(50), ..ListZonesParams::default() },
+        };
         let path = format!("/{}?{}", list.path(), list.query().unwrap_or_default());
-        let reply: Envelope<Vec<WireZone>> = transport.call(access, Call::new(Method::GET, path)).await?.json(access)?;
-        zones.extend(reply.result.into_iter().map(|z| Zone { id: Id(z.id), name: z.name.to_lowercase(), name_servers: z.name_servers }));
+        let reply: Envelope<Vec<WireZone>> =
+            transport.call(access, Call::new(Method::GET, path)).await?.json(access)?;
+        zones.extend(reply.result.into_iter().map(|z| Zone {
+            id: Id(z.id),
+            name: z.name.to_lowercase(),
+            name_servers: z.name_servers,
+        }));
         if usize::try_from(page).unwrap_or(usize::MAX) >= reply.result_info.map_or(1, |info| info.total_pages) {
             break;
         }
@@ -208,7 +215,11 @@ impl Provider<Record> for Records<'_> {
                 break;
             }
             if got == 0 {
-                let text = format!("Cloudflare lists {} of {total} records of {}: the listing is not complete", rows.len(), self.zone.name);
+                let text = format!(
+                    "Cloudflare lists {} of {total} records of {}: the listing is not complete",
+                    rows.len(),
+                    self.zone.name
+                );
                 return Err(Fault::Unreachable(text));
             }
         }

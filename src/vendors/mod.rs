@@ -120,7 +120,13 @@ impl Vendors {
     ///
     /// # Errors
     /// What could not be changed; the rest is.
-    pub async fn write_records(&self, access: &Access, zone: &Zone, mark: &Mark, changes: Vec<Change<Record>>) -> Seen<()> {
+    pub async fn write_records(
+        &self,
+        access: &Access,
+        zone: &Zone,
+        mark: &Mark,
+        changes: Vec<Change<Record>>,
+    ) -> Seen<()> {
         let records = Records { transport: &self.transport, access, zone };
         let written = records.batch(mark, &changes).await;
         self.records.forget(&in_zone(access, zone)).await;

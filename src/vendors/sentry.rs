@@ -19,7 +19,13 @@ const PAGE: usize = 100;
 
 impl Access {
     /// A Sentry organization and team, by auth token.
-    pub fn sentry(account: &str, endpoint: Option<&str>, token: SecretString, place: (&str, &str), roots: Option<String>) -> Self {
+    pub fn sentry(
+        account: &str,
+        endpoint: Option<&str>,
+        token: SecretString,
+        place: (&str, &str),
+        roots: Option<String>,
+    ) -> Self {
         Access {
             vendor: "Sentry",
             account: account.to_owned(),
@@ -28,7 +34,9 @@ impl Access {
             scheme: Scheme::Bearer,
             roots,
             limit: LIMIT,
-            explain: |body| body["detail"].as_str().map(str::to_owned).or_else(|| body.as_object().map(|_| body.to_string())),
+            explain: |body| {
+                body["detail"].as_str().map(str::to_owned).or_else(|| body.as_object().map(|_| body.to_string()))
+            },
             scope: vec![place.0.to_owned(), place.1.to_owned()],
         }
     }
@@ -150,7 +158,9 @@ impl Provider<Project> for Projects<'_> {
             return super::gone_is_fine(self.call(Method::DELETE, path, None).await);
         }
         for key in ours {
-            super::gone_is_fine(self.call(Method::DELETE, format!("{}{}/", self.keys_path(&id.0), key.id), None).await)?;
+            super::gone_is_fine(
+                self.call(Method::DELETE, format!("{}{}/", self.keys_path(&id.0), key.id), None).await,
+            )?;
         }
         Ok(())
     }

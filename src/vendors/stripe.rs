@@ -10,7 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest, VERSION};
-use stripe_misc::webhook_endpoint::{CreateWebhookEndpoint, DeleteWebhookEndpoint, ListWebhookEndpoint, UpdateWebhookEndpoint};
+use stripe_misc::webhook_endpoint::{
+    CreateWebhookEndpoint, DeleteWebhookEndpoint, ListWebhookEndpoint, UpdateWebhookEndpoint,
+};
 
 use super::transport::{Access, Body, Call, Limit, Reply, Scheme, Transport};
 use crate::fault::{Fault, Seen};
@@ -89,7 +91,8 @@ impl Endpoints<'_> {
             StripeMethod::Post => Method::POST,
             StripeMethod::Delete => Method::DELETE,
         };
-        let query = request.query.filter(|query| !query.is_empty()).map(|query| format!("?{query}")).unwrap_or_default();
+        let query =
+            request.query.filter(|query| !query.is_empty()).map(|query| format!("?{query}")).unwrap_or_default();
         let mut headers = vec![("stripe-version", VERSION.to_string())];
         headers.extend(key.map(|key| ("idempotency-key", key.to_owned())));
         let body = request.body.map_or(Body::None, Body::Form);
@@ -112,7 +115,9 @@ impl From<Wire> for Held<Endpoint> {
     fn from(wire: Wire) -> Self {
         let text = |key: &str| wire.metadata.get(key).cloned();
         let mark = match (text("golive_cluster"), text("golive_owner")) {
-            (Some(cluster), Some(owner)) => Some(Mark { cluster, owner, label: text("golive_name").unwrap_or_default() }),
+            (Some(cluster), Some(owner)) => {
+                Some(Mark { cluster, owner, label: text("golive_name").unwrap_or_default() })
+            }
             _ => None,
         };
         let row = Endpoint {
@@ -139,7 +144,9 @@ impl Provider<Endpoint> for Endpoints<'_> {
             let empty = page.data.is_empty();
             rows.extend(page.data.into_iter().map(Held::from));
             match (page.has_more, empty) {
-                (true, true) => return Err(Fault::Unreachable("Stripe says there are more endpoints and lists none".into())),
+                (true, true) => {
+                    return Err(Fault::Unreachable("Stripe says there are more endpoints and lists none".into()));
+                }
                 (true, false) => {}
                 (false, _) => return Ok(rows),
             }
@@ -151,7 +158,9 @@ impl Provider<Endpoint> for Endpoints<'_> {
         let mut request = CreateWebhookEndpoint::new(events, draft.row.url.clone())
             .metadata(metadata(draft.row, draft.mark))
             .description(draft.mark.to_string());
-        if let Some(version) = draft.row.api_version.as_ref().and_then(|version| version.parse::<stripe_shared::ApiVersion>().ok()) {
+        if let Some(version) =
+            draft.row.api_version.as_ref().and_then(|version| version.parse::<stripe_shared::ApiVersion>().ok())
+        {
             request = request.api_version(version);
         }
         let wire: Wire = self.send(request.build(), Some(draft.key)).await.map_err(at_the_cap)?.json(self.access)?;
@@ -176,9 +185,9 @@ impl Provider<Endpoint> for Endpoints<'_> {
 /// Stripe has no code for a full account, only words.
 fn at_the_cap(fault: Fault) -> Fault {
     match fault {
-        Fault::Rejected(text) if text.contains("maximum") || text.contains("limit") => {
-            Fault::Rejected(format!("{text}. Delete endpoints that nobody uses in Stripe's dashboard; golive tries again"))
-        }
+        Fault::Rejected(text) if text.contains("maximum") || text.contains("limit") => Fault::Rejected(format!(
+            "{text}. Delete endpoints that nobody uses in Stripe's dashboard; golive tries again"
+        )),
         other => other,
     }
 }

@@ -208,9 +208,11 @@ impl Transport {
             return Ok(client.clone());
         }
         let agent = concat!("golive/", env!("CARGO_PKG_VERSION"));
-        let mut builder = Client::builder().user_agent(agent).timeout(TIMEOUT).connect_timeout(CONNECT).redirect(Policy::none());
+        let mut builder =
+            Client::builder().user_agent(agent).timeout(TIMEOUT).connect_timeout(CONNECT).redirect(Policy::none());
         if let Some(pem) = roots {
-            let bundle = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|e| format!("its caBundle is no PEM: {e}"))?;
+            let bundle =
+                Certificate::from_pem_bundle(pem.as_bytes()).map_err(|e| format!("its caBundle is no PEM: {e}"))?;
             builder = bundle.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
         }
         let client = builder.build().map_err(plain)?;
@@ -238,7 +240,8 @@ fn plain(error: reqwest::Error) -> String {
 
 /// A write without an answer may have been carried out.
 fn lost_or_unreachable(access: &Access, call: &Call, error: &str) -> Fault {
-    let text = answer::bounded(&format!("{} did not answer {} {}: {error}", access.name(), call.method, bare(&call.path)));
+    let text =
+        answer::bounded(&format!("{} did not answer {} {}: {error}", access.name(), call.method, bare(&call.path)));
     if call.is_read() || error.contains("connect") || error.contains("caBundle") {
         return Fault::Unreachable(text);
     }

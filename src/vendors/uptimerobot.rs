@@ -94,7 +94,9 @@ impl From<Wire> for Held<Monitor> {
         let fields = fields(wire.custom_fields.as_ref());
         let text = |key: &str| fields.get(key).cloned();
         let mark = match (text("golive_cluster"), text("golive_owner")) {
-            (Some(cluster), Some(owner)) => Some(Mark { cluster, owner, label: text("golive_name").unwrap_or_default() }),
+            (Some(cluster), Some(owner)) => {
+                Some(Mark { cluster, owner, label: text("golive_name").unwrap_or_default() })
+            }
             _ => None,
         };
         let row = Monitor {
@@ -111,7 +113,9 @@ impl From<Wire> for Held<Monitor> {
 fn fields(value: Option<&Value>) -> BTreeMap<String, String> {
     match value {
         Some(Value::Object(map)) => map.iter().map(|(key, value)| (key.clone(), unescaped(&plain(value)))).collect(),
-        Some(Value::Array(list)) => list.iter().map(|field| (plain(&field["key"]), unescaped(&plain(&field["value"])))).collect(),
+        Some(Value::Array(list)) => {
+            list.iter().map(|field| (plain(&field["key"]), unescaped(&plain(&field["value"])))).collect()
+        }
         _ => BTreeMap::new(),
     }
 }
@@ -122,7 +126,16 @@ fn plain(value: &Value) -> String {
 
 /// The API escapes text for HTML on its way back.
 fn unescaped(text: &str) -> String {
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&#039;", "'"), ("&#x27;", "'"), ("&#x2F;", "/"), ("&amp;", "&")];
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&#039;", "'"),
+        ("&#x27;", "'"),
+        ("&#x2F;", "/"),
+        ("&amp;", "&"),
+    ];
     entities.into_iter().fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character))
 }
 
@@ -164,7 +177,9 @@ impl Provider<Monitor> for Monitors<'_> {
     }
 
     async fn delete(&self, id: &Id) -> Seen<()> {
-        super::gone_is_fine(self.transport.call(self.access, Call::new(Method::DELETE, format!("/monitors/{id}"))).await)
+        super::gone_is_fine(
+            self.transport.call(self.access, Call::new(Method::DELETE, format!("/monitors/{id}"))).await,
+        )
     }
 }
 

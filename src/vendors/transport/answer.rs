@@ -39,7 +39,10 @@ impl Reply {
     pub fn json<T: DeserializeOwned>(&self, access: &Access) -> Seen<T> {
         serde_json::from_slice(&self.body).map_err(|e| {
             let place = format!("line {}, column {}", e.line(), e.column());
-            Fault::Unreachable(format!("{} (account `{}`) answered in a form that golive does not know ({place})", access.vendor, access.account))
+            Fault::Unreachable(format!(
+                "{} (account `{}`) answered in a form that golive does not know ({place})",
+                access.vendor, access.account
+            ))
         })
     }
 }
@@ -77,9 +80,14 @@ pub fn judge(access: &Access, read: bool, reply: Reply) -> Seen<Reply> {
     let said = words.map(|words| format!(": {}", bounded(&words))).unwrap_or_default();
     let text = format!("{} (account `{}`) answered {}{said}", access.vendor, access.account, reply.status);
     Err(match reply.status {
-        401 | 403 => Fault::Denied(format!("{text}. Check the credential of ProviderAccount `{}` and its rights", access.account)),
+        401 | 403 => Fault::Denied(format!(
+            "{text}. Check the credential of ProviderAccount `{}` and its rights",
+            access.account
+        )),
         429 => Fault::Throttled { message: text, after: reply.retry_after.unwrap_or(THROTTLED) },
-        503 if reply.retry_after.is_some() => Fault::Throttled { message: text, after: reply.retry_after.unwrap_or(THROTTLED) },
+        503 if reply.retry_after.is_some() => {
+            Fault::Throttled { message: text, after: reply.retry_after.unwrap_or(THROTTLED) }
+        }
         409 | 500.. if !read => Fault::Lost(text),
         300..=399 | 500.. => Fault::Unreachable(text),
         _ => Fault::Rejected(text),
