@@ -22,7 +22,7 @@ fn same_vendor() -> serde_json::Value {
     rule("", &same.join(" && "), SAME_VENDOR)
 }
 
-/// One account at one vendor: its credential, and who may use it for what.
+/// spec is one account at one vendor: its credential, and who may use it for what.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "golive.dev",
@@ -84,7 +84,7 @@ pub struct ProviderAccountSpec {
     pub razorpay: Option<RazorpayAccount>,
 }
 
-/// How an account was last seen.
+/// status is how the account was last seen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountStatus {

@@ -33,7 +33,7 @@ pub fn crd_yaml() -> Result<String, String> {
 fn finished(crd: &CustomResourceDefinition) -> Value {
     let mut crd = json!(crd);
     let schema = schema(&mut crd);
-    require_values(schema);
+    tidy(schema);
     schema["properties"]["status"]["default"] = unseen();
     crd
 }
@@ -42,14 +42,24 @@ fn schema(crd: &mut Value) -> &mut Value {
     &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 }
 
-/// An absent field is the only way to say nothing: takes `nullable` out, which an `Option` becomes.
-fn require_values(schema: &mut Value) {
+/// Takes out `nullable`, which an `Option` becomes: an absent field is the only way to say nothing. Writes the bounds of
+/// integers as integers, which the definition's type holds as floats.
+fn tidy(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else { return };
     object.remove("nullable");
+    for bound in ["minimum", "maximum"] {
+        if let Some(whole) = object.get(bound).and_then(whole) {
+            object.insert(bound.into(), whole);
+        }
+    }
     for key in ["items", "additionalProperties"] {
-        object.get_mut(key).map(require_values);
+        object.get_mut(key).map(tidy);
     }
     if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.values_mut().for_each(require_values);
+        properties.values_mut().for_each(tidy);
     }
+}
+
+fn whole(bound: &Value) -> Option<Value> {
+    format!("{}", bound.as_f64()?).parse::<i64>().ok().map(Value::from)
 }

@@ -14,7 +14,7 @@ use super::{
     Monitors, Patch, Payments, Process, Release, Resources, Route, SaasDeploymentStatus, Secrets, Tls, Worker,
 };
 
-/// The desired state of one application.
+/// spec is the desired state of one application.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "golive.dev",

@@ -11,7 +11,7 @@ use super::status::{Conditions, Generation, Message, never};
 const ONE_KIND: &str = "exactly one of `backup`, `restore`, `drill`, `rotate`, `rollback`, `approve` and `attest` must be set: make one SaasOperation for each";
 const FINAL: &str = "`spec` of a SaasOperation must stay as it is, for it is a record: make another SaasOperation";
 
-/// A request to do something once.
+/// spec is a request to do something once.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "golive.dev",
@@ -148,7 +148,7 @@ fn valid_days() -> i32 {
     90
 }
 
-/// How a request stands.
+/// status is how the request stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SaasOperationStatus {

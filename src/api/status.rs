@@ -78,7 +78,7 @@ fn text(description: &str, longest: u32) -> Value {
     json!({"description": description, "type": "string", "maxLength": longest})
 }
 
-/// What golive reports.
+/// status is what golive reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SaasDeploymentStatus {
