@@ -42,11 +42,14 @@ fn schema(crd: &mut Value) -> &mut Value {
     &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 }
 
-/// Takes out `nullable`, which an `Option` becomes: an absent field is the only way to say nothing. Writes the bounds of
+/// Takes out `nullable` and null choices, which an `Option` becomes: an absent field is the only way to say nothing. Writes the bounds of
 /// integers as integers, which the definition's type holds as floats.
 fn tidy(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else { return };
     object.remove("nullable");
+    if let Some(choices) = object.get_mut("enum").and_then(Value::as_array_mut) {
+        choices.retain(|choice| !choice.is_null());
+    }
     for bound in ["minimum", "maximum"] {
         if let Some(whole) = object.get(bound).and_then(whole) {
             object.insert(bound.into(), whole);
