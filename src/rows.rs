@@ -115,7 +115,7 @@ pub trait Row: Clone + PartialEq + fmt::Debug + Send + Sync {
 
 /// A row to be made: whose it will be, and a key under which a repeated request has one effect
 /// (where the vendor knows such keys).
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Draft<'a, T> {
     /// The data.
     pub row: &'a T,
@@ -124,6 +124,15 @@ pub struct Draft<'a, T> {
     /// The idempotency key, stored by the caller before the call.
     pub key: &'a str,
 }
+
+/// Drafts are references: they are copied whether or not their rows can be, which a derived `Copy` would ask for.
+impl<T> Clone for Draft<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Draft<'_, T> {}
 
 /// A remote table of rows, some of which are ours. Every call may be repeated.
 #[allow(async_fn_in_trait)]
@@ -214,7 +223,10 @@ impl Row for Record {
     fn bars(&self, stranger: &Self) -> bool {
         let routes = |kind: &RecordType| matches!(kind, RecordType::A | RecordType::Aaaa | RecordType::Cname);
         let alias = self.kind == RecordType::Cname || stranger.kind == RecordType::Cname;
-        self.name == stranger.name && routes(&self.kind) && routes(&stranger.kind) && (alias || self.kind == stranger.kind)
+        self.name == stranger.name
+            && routes(&self.kind)
+            && routes(&stranger.kind)
+            && (alias || self.kind == stranger.kind)
     }
 }
 
