@@ -89,7 +89,13 @@ impl Accounts {
         }
         if let Some(c) = &spec.sentry {
             let roots = self.roots(c.ca_bundle.as_ref())?;
-            return Ok(Access::sentry(name, c.endpoint.as_deref(), self.secret(&c.token_secret)?, (&c.organization, &c.team), roots));
+            return Ok(Access::sentry(
+                name,
+                c.endpoint.as_deref(),
+                self.secret(&c.token_secret)?,
+                (&c.organization, &c.team),
+                roots,
+            ));
         }
         Err(Fault::Rejected(format!("ProviderAccount `{name}` has no block of a vendor that is called over HTTP")))
     }
@@ -119,11 +125,15 @@ impl Accounts {
     fn secret(&self, from: &SecretKey) -> Seen<SecretString> {
         let found = self.secrets.get(&ObjectRef::new(&from.name).within(&self.namespace));
         let missing = |what: &str| {
-            Fault::Denied(format!("Secret `{}` in namespace {} {what}: the platform team has to create it", from.name, self.namespace))
+            Fault::Denied(format!(
+                "Secret `{}` in namespace {} {what}: the platform team has to create it",
+                from.name, self.namespace
+            ))
         };
         let data = found.ok_or_else(|| missing("does not exist"))?.data.clone().unwrap_or_default();
         let value = data.get(&from.key).ok_or_else(|| missing(&format!("has no key `{}`", from.key)))?;
-        let text = String::from_utf8(value.0.clone()).map_err(|_| missing(&format!("has a key `{}` that is no text", from.key)))?;
+        let text = String::from_utf8(value.0.clone())
+            .map_err(|_| missing(&format!("has a key `{}` that is no text", from.key)))?;
         match text.trim() {
             "" => Err(missing(&format!("has an empty key `{}`", from.key))),
             trimmed => Ok(trimmed.to_owned().into()),
@@ -135,7 +145,12 @@ impl Accounts {
         let Some(bundle) = bundle else { return Ok(None) };
         let found = self.config_maps.get(&ObjectRef::new(&bundle.config_map).within(&self.namespace));
         let value = found.and_then(|map| map.data.as_ref()?.get(&bundle.key).cloned());
-        let missing = || Fault::Denied(format!("ConfigMap `{}` in namespace {} has no key `{}`", bundle.config_map, self.namespace, bundle.key));
+        let missing = || {
+            Fault::Denied(format!(
+                "ConfigMap `{}` in namespace {} has no key `{}`",
+                bundle.config_map, self.namespace, bundle.key
+            ))
+        };
         value.map(Some).ok_or_else(missing)
     }
 }

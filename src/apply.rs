@@ -18,19 +18,43 @@ use crate::observe::Observer;
 use crate::plan::{Action, Ask, Part, Plan, Steps};
 use crate::vault::Note;
 
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrote {
+    /// What, in words for events.
+    pub what: String,
+    /// Whether the plan had not changed, so that somebody else must have changed the world.
+    pub drift: bool,
+}
+
+impl std::fmt::Display for Wrote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
 /// What came of one part's plan.
 #[derive(Clone, Debug, Default)]
 pub struct PartDone {
-    /// What was written, in words for events: nothing at rest.
-    pub wrote: Vec<String>,
+    /// What was written: nothing at rest.
+    pub wrote: Vec<Wrote>,
     /// The first thing that could not be written.
     pub fault: Option<Fault>,
 }
 
 impl PartDone {
+    /// The writes, in words.
+    pub fn words(&self) -> String {
+        self.wrote.iter().map(|wrote| wrote.what.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
     fn record(&mut self, what: impl Into<String>, result: Result<bool, Fault>) {
+        self.write(Wrote { what: what.into(), drift: false }, result);
+    }
+
+    fn write(&mut self, wrote: Wrote, result: Result<bool, Fault>) {
         match result {
-            Ok(true) => self.wrote.push(what.into()),
+            Ok(true) => self.wrote.push(wrote),
             Ok(false) => {}
             Err(fault) => {
                 self.fault.get_or_insert(fault);
@@ -100,12 +124,20 @@ impl Observer {
         let result = writer.enter(notes).await;
         let ok = result.is_ok();
         for part in changed {
-            done.parts.entry(part).or_default().record("notes", result.clone());
+            let lost = ask.world.vault.as_ref().is_ok_and(|vault| vault.version.is_none());
+            let what = if lost { format!("Secret {}", ask.vault_name()) } else { "notes".to_owned() };
+            done.parts.entry(part).or_default().write(Wrote { what, drift: lost }, result.clone());
         }
         ok
     }
 
-    async fn part(&self, ask: Ask<'_>, part: Part, (steps, noted): (&Steps, bool), writer: &vault::Writer<'_>) -> (Part, PartDone) {
+    async fn part(
+        &self,
+        ask: Ask<'_>,
+        part: Part,
+        (steps, noted): (&Steps, bool),
+        writer: &vault::Writer<'_>,
+    ) -> (Part, PartDone) {
         let mut done = PartDone::default();
         objects::declare(self, ask, (part, steps), &mut done).await;
         if noted {
@@ -135,8 +167,8 @@ impl Observer {
                 done.record(format!("{} {name} deleted", kind.name()), objects::delete(self, ask, *kind, name).await);
             }
             row => {
-                let (what, result) = rows::write(self, ask, row, writer).await;
-                done.record(what, result);
+                let (wrote, result) = rows::write(self, ask, row, writer).await;
+                done.write(wrote, result);
             }
         }
     }

@@ -9,6 +9,7 @@ use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Config};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::fault::{Fault, Seen};
@@ -24,7 +25,8 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// # Errors
 /// There is no configuration, or it cannot be used.
 pub async fn connect() -> Result<Client, String> {
-    let mut config = Config::infer().await.map_err(|e| format!("no cluster to work with: {e}; set KUBECONFIG or run in a pod"))?;
+    let mut config =
+        Config::infer().await.map_err(|e| format!("no cluster to work with: {e}; set KUBECONFIG or run in a pod"))?;
     config.default_retry = false;
     Client::try_from(config).map_err(|e| format!("the kubeconfig cannot be used: {e}"))
 }
@@ -36,7 +38,9 @@ pub async fn connect() -> Result<Client, String> {
 pub async fn within<T>(what: &str, call: impl Future<Output = kube::Result<T>>) -> Seen<T> {
     match timeout(DEADLINE, call).await {
         Ok(result) => result.map_err(|e| fault(what, e)),
-        Err(_) => Err(Fault::Unreachable(format!("the API server did not answer within {} s: {what}", DEADLINE.as_secs()))),
+        Err(_) => {
+            Err(Fault::Unreachable(format!("the API server did not answer within {} s: {what}", DEADLINE.as_secs())))
+        }
     }
 }
 
@@ -62,9 +66,19 @@ pub async fn apply<K>(api: &Api<K>, name: &str, object: &impl Serialize) -> Seen
 where
     K: Clone + DeserializeOwned + Debug,
 {
-    let object = serde_json::to_value(object).map_err(|e| Fault::Rejected(format!("{name} cannot be written as JSON: {e}")))?;
+    let object =
+        serde_json::to_value(object).map_err(|e| Fault::Rejected(format!("{name} cannot be written as JSON: {e}")))?;
     let params = PatchParams::apply(MANAGER).force();
     within(&format!("apply {name}"), api.patch(name, &params, &Patch::Apply(object))).await
+}
+
+/// Replaces the lists of an object and takes it away from all other managers, so that the next apply owns it alone.
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields>
+pub async fn overwrite(api: &Api<DynamicObject>, name: &str, object: &Value) -> Seen<()> {
+    let mut body = object.clone();
+    body["metadata"]["managedFields"] = serde_json::json!([{}]);
+    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    within(&format!("overwrite {name}"), api.patch(name, &params, &Patch::Merge(body))).await.map(|_| ())
 }
 
 /// The API of one kind in a namespace.

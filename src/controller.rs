@@ -49,7 +49,11 @@ where
 }
 
 /// Follows one kind of children and yields whom each event concerns.
-pub fn children(client: Client, cache: Arc<Cache>, kind: Kind) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
+pub fn children(
+    client: Client,
+    cache: Arc<Cache>,
+    kind: Kind,
+) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
     let rounds = stream::repeat(()).then(move |()| {
         let (client, cache) = (client.clone(), cache.clone());
         async move { round(client, cache, kind) }
@@ -91,7 +95,11 @@ fn is_absent(error: &watcher::Error) -> bool {
 }
 
 /// Runs passes until `stop` resolves.
-pub async fn run(controller: Controller<SaasDeployment>, context: Arc<Context>, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+pub async fn run(
+    controller: Controller<SaasDeployment>,
+    context: Arc<Context>,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) {
     controller
         .graceful_shutdown_on(stop)
         .run(pass, on_error, context)
@@ -134,7 +142,7 @@ async fn step(saas: &SaasDeployment, context: &Context) -> Result<Action, Fault>
     let done = if plan.parts.is_empty() { Default::default() } else { observer.apply(ask, &plan).await };
     for (part, written) in &done.parts {
         if !written.wrote.is_empty() {
-            info!(part = part.word(), "{}", written.wrote.join(", "));
+            info!(part = part.word(), "{}", written.words());
         }
     }
     let report = report(ask, &plan, &done);
@@ -167,7 +175,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     }
     let note = format!("after {limit} s of deleting, golive lets go and leaves behind: {}", left.join("; "));
     warn!("{note}");
-    say(context, saas, &Said { warning: true, reason: "LeftBehind".into(), note, action: "Delete" }).await;
+    say(context, saas, &Said { warning: true, reason: "LeftBehind".into(), note, action: "Delete".into() }).await;
     release(observer, saas).await?;
     Ok(Action::await_change())
 }
@@ -182,7 +190,8 @@ fn left_behind(plan: &Plan, done: &crate::apply::Done) -> Vec<String> {
             Ok(steps) => {
                 left.extend(steps.waits.iter().map(|hold| format!("{}: {}", part.word(), hold.message)));
                 left.extend(fault.map(|fault| format!("{}: {fault}", part.word())));
-                let open = steps.actions.iter().filter(|action| !matches!(action, crate::plan::Action::Note(_))).count();
+                let open =
+                    steps.actions.iter().filter(|action| !matches!(action, crate::plan::Action::Note(_))).count();
                 if open > 0 {
                     left.push(format!("{}: {open} changes not confirmed yet", part.word()));
                 }
@@ -227,12 +236,22 @@ async fn tell(context: &Context, saas: &SaasDeployment, report: Report) -> Seen<
     for said in &report.events {
         say(context, saas, said).await;
     }
-    let operations: Api<SaasOperation> = Api::namespaced(context.observer.client.clone(), &saas.namespace().unwrap_or_default());
+    let operations: Api<SaasOperation> =
+        Api::namespaced(context.observer.client.clone(), &saas.namespace().unwrap_or_default());
     for operation in &context.observer.operations.state() {
-        let Some(status) = report.operations.get(&operation.name_any()).filter(|_| operation.namespace() == saas.namespace()) else { continue };
+        let Some(status) =
+            report.operations.get(&operation.name_any()).filter(|_| operation.namespace() == saas.namespace())
+        else {
+            continue;
+        };
         let old = operation.status.as_ref().map(|s| (&s.message, &s.completion_time));
         if old != Some((&status.message, &status.completion_time)) {
-            write_status(&operations, &operation.name_any(), status_object(&**operation, "SaasOperation", json!(status))).await?;
+            write_status(
+                &operations,
+                &operation.name_any(),
+                status_object(&**operation, "SaasOperation", json!(status)),
+            )
+            .await?;
         }
     }
     Ok(())
@@ -263,7 +282,7 @@ async fn say(context: &Context, saas: &SaasDeployment, said: &Said) {
         type_: if said.warning { EventType::Warning } else { EventType::Normal },
         reason: said.reason.clone(),
         note: Some(said.note.clone()),
-        action: said.action.into(),
+        action: said.action.clone(),
         secondary: None,
     };
     let reference = saas.object_ref(&());

@@ -17,6 +17,8 @@ use crate::fault::{Fault, Seen};
 use crate::rows::RecordType;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// Datagrams get lost.
+const RESEND: Duration = Duration::from_millis(800);
 /// A zone has at most thirteen name servers in practice.
 const MAX_SERVERS: usize = 16;
 /// What every path carries unfragmented (<https://www.dnsflagday.net/2020/>).
@@ -103,12 +105,22 @@ async fn in_time(answer: impl Future<Output = std::io::Result<Message>>) -> Resu
     }
 }
 
-/// Datagrams that do not answer the question are passed over: anybody may send them.
+/// Asked again until the caller gives up. Datagrams that do not answer the question are passed over: anybody may send
+/// them.
 async fn by_udp(server: SocketAddr, question: &Message) -> std::io::Result<Message> {
     let local: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((local, 0)).await?;
     socket.connect(server).await?;
-    socket.send(&bytes(question)?).await?;
+    let bytes = bytes(question)?;
+    loop {
+        socket.send(&bytes).await?;
+        if let Ok(answer) = timeout(RESEND, datagram(&socket, question)).await {
+            return answer;
+        }
+    }
+}
+
+async fn datagram(socket: &UdpSocket, question: &Message) -> std::io::Result<Message> {
     let mut buffer = vec![0; 4096];
     loop {
         let length = socket.recv(&mut buffer).await?;

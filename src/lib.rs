@@ -3,27 +3,27 @@
 //! The modules in reading order. `observe` is the only reader and the only clock, `plan` is pure,
 //! `apply` is the only writer and makes no choices, `report` is pure.
 
-pub mod api;
-pub mod fault;
-pub mod rows;
-pub mod kinds;
-pub mod objects;
-pub mod certificate;
-pub mod evidence;
-pub mod vault;
-pub mod world;
-pub mod plan;
-pub mod offline;
-pub mod config;
-pub mod cluster;
-pub mod dns;
 pub mod accounts;
-pub mod vendors;
-pub mod observe;
+pub mod api;
 pub mod apply;
-pub mod report;
-pub mod metrics;
+pub mod certificate;
+pub mod cluster;
+pub mod config;
 pub mod controller;
-pub mod lease;
-pub mod serve;
+pub mod dns;
+pub mod evidence;
+pub mod fault;
 pub mod jobs;
+pub mod kinds;
+pub mod lease;
+pub mod metrics;
+pub mod objects;
+pub mod observe;
+pub mod offline;
+pub mod plan;
+pub mod report;
+pub mod rows;
+pub mod serve;
+pub mod vault;
+pub mod vendors;
+pub mod world;

@@ -40,7 +40,11 @@ impl Metrics {
         };
         registry.register("golive_passes", "Passes over SaasDeployments", metrics.passes.clone());
         registry.register_with_unit("golive_pass_duration", "Time of one pass", Unit::Seconds, metrics.seconds.clone());
-        registry.register("golive_deployment_ready", "Whether a SaasDeployment is Ready: 1 or 0", metrics.ready.clone());
+        registry.register(
+            "golive_deployment_ready",
+            "Whether a SaasDeployment is Ready: 1 or 0",
+            metrics.ready.clone(),
+        );
         metrics
     }
 

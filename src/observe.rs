@@ -146,7 +146,8 @@ impl Observer {
 
     /// Hosts of this object that an older one claims.
     fn rivals(&self, saas: &SaasDeployment) -> BTreeMap<String, String> {
-        let hosts = |s: &SaasDeployment| s.spec.domains.iter().chain(&s.spec.redirect_from).cloned().collect::<BTreeSet<_>>();
+        let hosts =
+            |s: &SaasDeployment| s.spec.domains.iter().chain(&s.spec.redirect_from).cloned().collect::<BTreeSet<_>>();
         let (ours, age) = (hosts(saas), age(saas));
         let mut rivals = BTreeMap::new();
         for other in self.deployments.state() {
@@ -162,7 +163,8 @@ impl Observer {
     fn operations_of(&self, saas: &SaasDeployment) -> Vec<SaasOperation> {
         let ours = |o: &SaasOperation| o.namespace() == saas.namespace() && o.spec.deployment == saas.name_any();
         let open = |o: &SaasOperation| o.status.as_ref().is_none_or(|status| status.completion_time.is_none());
-        let mut found: Vec<_> = self.operations.state().iter().filter(|o| ours(o) && open(o)).map(|o| (**o).clone()).collect();
+        let mut found: Vec<_> =
+            self.operations.state().iter().filter(|o| ours(o) && open(o)).map(|o| (**o).clone()).collect();
         found.sort_by_key(|o| (o.creation_timestamp(), o.name_any()));
         found
     }

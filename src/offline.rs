@@ -19,11 +19,13 @@ use crate::world::World;
 /// # Errors
 /// The file is no YAML, or has no SaasDeployment in it.
 pub fn render(text: &str) -> Result<String, String> {
-    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(text).map_err(|e| format!("the manifest is not YAML: {e}"))?;
+    let documents: Vec<serde_json::Value> =
+        serde_saphyr::from_multiple(text).map_err(|e| format!("the manifest is not YAML: {e}"))?;
     let ours = documents.into_iter().filter(|document| document["kind"] == "SaasDeployment");
     let mut out = String::new();
     for document in ours {
-        let saas: SaasDeployment = serde_json::from_value(document).map_err(|e| format!("the SaasDeployment does not fit its schema: {e}"))?;
+        let saas: SaasDeployment =
+            serde_json::from_value(document).map_err(|e| format!("the SaasDeployment does not fit its schema: {e}"))?;
         describe(&mut out, &saas);
     }
     if out.is_empty() { Err("the file has no SaasDeployment in it".into()) } else { Ok(out) }

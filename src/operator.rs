@@ -67,7 +67,13 @@ async fn operate(args: Run) -> Result<(), String> {
     info!(cluster, version = env!("CARGO_PKG_VERSION"), "golive starts");
     let mut registry = Registry::default();
     let mut tasks = JoinSet::new();
-    let parts = Parts { client: client.clone(), config, cluster, namespace: args.namespace.clone(), identity: args.identity.clone() };
+    let parts = Parts {
+        client: client.clone(),
+        config,
+        cluster,
+        namespace: args.namespace.clone(),
+        identity: args.identity.clone(),
+    };
     let (context, controller) = parts.assemble(&mut registry, &mut tasks);
     let cache = context.observer.cache.clone();
     tasks.spawn(async move {
@@ -97,7 +103,11 @@ async fn cluster_id(client: &Client) -> Result<String, String> {
 }
 
 /// Leads once the watches are filled, until it is told to stop or loses the lease.
-async fn lead(candidate: &Candidate, controller: Controller<SaasDeployment>, context: Arc<Context>) -> Result<(), String> {
+async fn lead(
+    candidate: &Candidate,
+    controller: Controller<SaasDeployment>,
+    context: Arc<Context>,
+) -> Result<(), String> {
     let mut stop = Box::pin(stopped());
     tokio::select! {
         () = candidate.lead() => {}
@@ -170,8 +180,10 @@ impl Parts {
 
     fn accounts(&self, tasks: &mut JoinSet<()>) -> Accounts {
         let (accounts, follow_accounts) = controller::follow(Api::<ProviderAccount>::all(self.client.clone()));
-        let (secrets, follow_secrets) = controller::follow(Api::<Secret>::namespaced(self.client.clone(), &self.namespace));
-        let (config_maps, follow_maps) = controller::follow(Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace));
+        let (secrets, follow_secrets) =
+            controller::follow(Api::<Secret>::namespaced(self.client.clone(), &self.namespace));
+        let (config_maps, follow_maps) =
+            controller::follow(Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace));
         tasks.spawn(follow_accounts);
         tasks.spawn(follow_secrets);
         tasks.spawn(follow_maps);
@@ -179,15 +191,24 @@ impl Parts {
     }
 
     /// What wakes a pass: the object itself, its children, its requests, and a change of any account.
-    fn woken(&self, controller: Controller<SaasDeployment>, cache: Arc<Cache>, tasks: &mut JoinSet<()>) -> Controller<SaasDeployment> {
-        let config = kube::runtime::controller::Config::default().concurrency(self.config.concurrency).debounce(Duration::from_millis(50));
+    fn woken(
+        &self,
+        controller: Controller<SaasDeployment>,
+        cache: Arc<Cache>,
+        tasks: &mut JoinSet<()>,
+    ) -> Controller<SaasDeployment> {
+        let config = kube::runtime::controller::Config::default()
+            .concurrency(self.config.concurrency)
+            .debounce(Duration::from_millis(50));
         let requested = |operation: SaasOperation| {
             let namespace = operation.namespace().unwrap_or_default();
             Some(ObjectRef::new(&operation.spec.deployment).within(&namespace))
         };
         let operations: Api<SaasOperation> = Api::all(self.client.clone());
         let all = controller.store();
-        let everyone = move |_: ProviderAccount| all.state().into_iter().map(|saas| ObjectRef::from_obj(&*saas)).collect::<Vec<_>>();
+        let everyone = move |_: ProviderAccount| {
+            all.state().into_iter().map(|saas| ObjectRef::from_obj(&*saas)).collect::<Vec<_>>()
+        };
         let accounts: Api<ProviderAccount> = Api::all(self.client.clone());
         let (wake, woken) = futures::channel::mpsc::unbounded();
         for kind in Kind::ALL {

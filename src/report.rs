@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::{
-    BackupStatus, CertificateStatus, OperationKind, ReleaseStatus, SaasDeploymentStatus, SaasOperation, SaasOperationStatus, Scorecard,
+    BackupStatus, CertificateStatus, OperationKind, ReleaseStatus, SaasDeploymentStatus, SaasOperation,
+    SaasOperationStatus, Scorecard,
 };
 use crate::apply::{Done, PartDone};
 use crate::fault::{Hold, Until};
@@ -40,8 +41,8 @@ pub struct Said {
     pub reason: String,
     /// What happened.
     pub note: String,
-    /// What golive did or was doing, as a CamelCase verb.
-    pub action: &'static str,
+    /// What golive did or was doing, in CamelCase: events of one reason and action are counted as one.
+    pub action: String,
 }
 
 /// The state of one part.
@@ -57,12 +58,20 @@ struct State {
 /// Reports a pass.
 pub fn report(ask: Ask<'_>, plan: &Plan, done: &Done) -> Report {
     let nothing = PartDone::default();
-    let states: BTreeMap<Part, State> =
-        plan.parts.iter().map(|(part, verdict)| (*part, state(verdict, done.parts.get(part).unwrap_or(&nothing)))).collect();
+    let states: BTreeMap<Part, State> = plan
+        .parts
+        .iter()
+        .map(|(part, verdict)| (*part, state(verdict, done.parts.get(part).unwrap_or(&nothing))))
+        .collect();
     let conditions = conditions(ask, &states);
     let mut events = changes(ask, &conditions);
     events.extend(repairs(ask, done));
-    Report { events, again: again(ask, plan, done, &states), operations: operations(ask), status: status(ask, conditions, &states) }
+    Report {
+        events,
+        again: again(ask, plan, done, &states),
+        operations: operations(ask),
+        status: status(ask, conditions, &states),
+    }
 }
 
 fn state(verdict: &Verdict, done: &PartDone) -> State {
@@ -83,25 +92,37 @@ fn state(verdict: &Verdict, done: &PartDone) -> State {
         Err(hold) => held(hold),
         Ok(steps) => match &steps.waits {
             Some(hold) => held(hold),
-            None if steps.actions.iter().any(|action| !matches!(action, Action::Note(_))) || !done.wrote.is_empty() => State {
-                ready: false,
-                reason: "Applied".into(),
-                message: format!("changed: {}", done.wrote.join(", ")),
+            None if steps.actions.iter().any(|action| !matches!(action, Action::Note(_))) || !done.wrote.is_empty() => {
+                State {
+                    ready: false,
+                    reason: "Applied".into(),
+                    message: format!("changed: {}", done.words()),
+                    stalled: false,
+                    again: Some(SOON),
+                }
+            }
+            None => State {
+                ready: true,
+                reason: "InSync".into(),
+                message: steps.evidence.clone(),
                 stalled: false,
-                again: Some(SOON),
+                again: None,
             },
-            None => State { ready: true, reason: "InSync".into(), message: steps.evidence.clone(), stalled: false, again: None },
         },
     }
 }
 
 fn conditions(ask: Ask<'_>, states: &BTreeMap<Part, State>) -> Vec<Condition> {
     let first = |wanted: &dyn Fn(&State) -> bool| states.iter().find(|(_, state)| wanted(state));
-    let worst = first(&|s| s.stalled).or_else(|| first(&|s| !s.ready && s.reason != "StagePending")).or_else(|| first(&|s| !s.ready));
+    let worst = first(&|s| s.stalled)
+        .or_else(|| first(&|s| !s.ready && s.reason != "StagePending"))
+        .or_else(|| first(&|s| !s.ready));
     let stalled = first(&|s| s.stalled);
     let (ready, reason, message) = match worst {
         Some((part, state)) => (false, state.reason.clone(), format!("{}: {}", part.condition(), state.message)),
-        None => (true, "Live".to_owned(), ask.url().map_or("all parts are ready".into(), |url| format!("live at {url}"))),
+        None => {
+            (true, "Live".to_owned(), ask.url().map_or("all parts are ready".into(), |url| format!("live at {url}")))
+        }
     };
     let progressing = !ready && stalled.is_none();
     let because = |on: bool| if on { (reason.clone(), message.clone()) } else { ("Settled".to_owned(), String::new()) };
@@ -110,7 +131,9 @@ fn conditions(ask: Ask<'_>, states: &BTreeMap<Part, State>) -> Vec<Condition> {
         condition(ask, "Reconciling", progressing, because(progressing)),
         condition(ask, "Stalled", stalled.is_some(), because(stalled.is_some())),
     ];
-    list.extend(states.iter().map(|(part, s)| condition(ask, part.condition(), s.ready, (s.reason.clone(), s.message.clone()))));
+    list.extend(
+        states.iter().map(|(part, s)| condition(ask, part.condition(), s.ready, (s.reason.clone(), s.message.clone()))),
+    );
     list
 }
 
@@ -156,7 +179,8 @@ fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, Stat
         renew_at: time(ask.renewal(c)),
         ..CertificateStatus::default()
     });
-    let replicas = ask.world.field(Kind::Deployment, &ask.name(), "/status/availableReplicas").and_then(serde_json::Value::as_i64);
+    let replicas =
+        ask.world.field(Kind::Deployment, &ask.name(), "/status/availableReplicas").and_then(serde_json::Value::as_i64);
     SaasDeploymentStatus {
         conditions,
         observed_generation: ask.saas.metadata.generation.unwrap_or_default(),
@@ -186,9 +210,19 @@ fn release(ask: Ask<'_>) -> ReleaseStatus {
 
 /// The lines of the checklist that are proven: one for each part in use.
 fn scorecard(states: &BTreeMap<Part, State>) -> Scorecard {
-    let failing: Vec<String> = states.iter().filter(|(_, s)| !s.ready).map(|(part, s)| cut(&format!("{}: {}", part.word(), s.reason))).collect();
+    let failing: Vec<String> = states
+        .iter()
+        .filter(|(_, s)| !s.ready)
+        .map(|(part, s)| cut(&format!("{}: {}", part.word(), s.reason)))
+        .collect();
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-    Scorecard { passed: count(states.len() - failing.len()), failed: count(failing.len()), waived: 0, failing, ..Scorecard::default() }
+    Scorecard {
+        passed: count(states.len() - failing.len()),
+        failed: count(failing.len()),
+        waived: 0,
+        failing,
+        ..Scorecard::default()
+    }
 }
 
 fn again(ask: Ask<'_>, plan: &Plan, done: &Done, states: &BTreeMap<Part, State>) -> Duration {
@@ -200,13 +234,15 @@ fn again(ask: Ask<'_>, plan: &Plan, done: &Done, states: &BTreeMap<Part, State>)
 /// Conditions that changed since the status was last written.
 fn changes(ask: Ask<'_>, conditions: &[Condition]) -> Vec<Said> {
     let old = |kind: &str| ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == kind);
-    let told = conditions.iter().filter(|c| !["Reconciling", "Stalled"].contains(&c.type_.as_str()) && c.reason != "Applied");
-    let changed = told.filter(|new| old(&new.type_).is_none_or(|old| (&old.status, &old.reason) != (&new.status, &new.reason)));
+    let told =
+        conditions.iter().filter(|c| !["Reconciling", "Stalled"].contains(&c.type_.as_str()) && c.reason != "Applied");
+    let changed =
+        told.filter(|new| old(&new.type_).is_none_or(|old| (&old.status, &old.reason) != (&new.status, &new.reason)));
     let said = |c: &Condition| Said {
         warning: c.status != "True" && is_trouble(&c.reason),
         reason: if c.status == "True" { format!("{}True", c.type_) } else { c.reason.clone() },
         note: cut(&format!("{}: {}", c.type_, c.message)),
-        action: "Reconcile",
+        action: c.type_.clone(),
     };
     changed.filter(|c| c.status == "True" || is_trouble(&c.reason)).map(said).collect()
 }
@@ -216,21 +252,17 @@ fn is_trouble(reason: &str) -> bool {
     !["Pending", "Issuing", "RollingOut", "StageRunning"].iter().any(|word| reason.ends_with(word))
 }
 
-/// Writes although the spec has not changed since all was well: somebody else changed the world.
+/// Writes although all was well and the plan has not changed since: somebody else changed the world.
 fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
-    let generation = ask.saas.metadata.generation;
-    let was_ready = |part: Part| {
-        let find = |s: &SaasDeploymentStatus| s.conditions.iter().find(|c| c.type_ == part.condition()).cloned();
-        let old = ask.saas.status.as_ref().and_then(find);
-        old.is_some_and(|c| c.status == "True" && c.observed_generation == generation)
-    };
-    let wrote = done.parts.iter().filter(|(part, done)| was_ready(**part) && done.wrote.iter().any(|what| what != "notes"));
+    let live = ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == "Ready");
+    let was_live = live.is_some_and(|c| c.status == "True" && c.observed_generation == ask.saas.metadata.generation);
     let said = |(part, done): (&Part, &PartDone)| {
-        let what: Vec<&String> = done.wrote.iter().filter(|what| *what != "notes").collect();
-        let list = what.into_iter().cloned().collect::<Vec<_>>().join(", ");
-        Said { warning: true, reason: "DriftRepaired".into(), note: cut(&format!("{}: {list}", part.condition())), action: "Repair" }
+        let undone: Vec<&str> = done.wrote.iter().filter(|wrote| wrote.drift).map(|wrote| wrote.what.as_str()).collect();
+        let note = cut(&format!("{}: put right what somebody else changed: {}", part.condition(), undone.join(", ")));
+        let told = Said { warning: true, reason: "DriftRepaired".into(), note, action: format!("Repair{}", part.condition()) };
+        (!undone.is_empty()).then_some(told)
     };
-    wrote.map(said).collect()
+    done.parts.iter().filter(|_| was_live).filter_map(said).collect()
 }
 
 /// How the open requests stand.

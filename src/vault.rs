@@ -61,6 +61,9 @@ pub struct Ledger {
     /// Accounts at which rows of ours may stand, by part.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub accounts: BTreeSet<Remembered>,
+    /// Creates at vendors whose lists lag behind: when each was begun, by part and account.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub begun: BTreeMap<String, Timestamp>,
     /// ACME orders of the last weeks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<Attempt>,
@@ -162,6 +165,8 @@ pub enum Note {
     Account(Remembered),
     /// No row of ours stands there any more.
     Forget(Remembered),
+    /// A create at a vendor whose lists lag behind is about to begin; `None`: it surely made nothing.
+    Begun(String, Option<Timestamp>),
     /// An order was placed, or its outcome is known (same time and names).
     Order(Attempt),
     /// A stage of a revision is done.
@@ -190,6 +195,8 @@ impl Ledger {
             Note::Webhook(slot, None) => drop(self.webhooks.remove(&slot)),
             Note::Account(account) => drop(self.accounts.insert(account)),
             Note::Forget(account) => drop(self.accounts.remove(&account)),
+            Note::Begun(what, Some(at)) => drop(self.begun.insert(what, at)),
+            Note::Begun(what, None) => drop(self.begun.remove(&what)),
             Note::Order(order) => self.order(order),
             Note::Stage(revision, stage, at) => self.stage(revision, stage, at),
             Note::Proven(revision) => self.proven = Some(revision),

@@ -57,7 +57,7 @@ impl Desk {
         let open = self.issuer().await?.look(url).await?;
         if open.status == Status::Pending {
             pebble.prove(&open.challenges, kind).await?;
-            self.issuer().await?.ready(url, kind).await?;
+            self.issuer().await?.ready(url, |_| kind).await?;
         }
         let proven = self.past(url, Status::Pending).await?;
         assert_eq!(proven.status, Status::Ready, "{proven:?}");
@@ -111,8 +111,24 @@ async fn http_proves_a_name_but_no_wildcard() -> Outcome {
     desk.fulfil(&pebble, &url, Kind::Http01).await?;
 
     let url = desk.issuer().await?.order(&names(&["*.example.com"]), None).await?;
-    let fault = desk.issuer().await?.ready(&url, Kind::Http01).await;
-    assert!(matches!(&fault, Err(Fault::Rejected(why)) if why.contains("*.example.com")), "{fault:?}");
+    let fault = desk.issuer().await?.ready(&url, |_| Kind::Http01).await;
+    assert!(matches!(&fault, Err(Fault::Rejected(why)) if why.contains("no http-01 for *.example.com")), "{fault:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_name_is_proven_in_its_own_way() -> Outcome {
+    let pebble = Pebble::start().await?;
+    let desk = Desk::new(pebble.access())?;
+    let url = desk.issuer().await?.order(&names(&["zone.example.com", "elsewhere.example.org"]), None).await?;
+    let open = desk.issuer().await?.look(&url).await?.challenges;
+    let way = |name: &str| if name == "zone.example.com" { Kind::Dns01 } else { Kind::Http01 };
+    for challenge in open.iter().filter(|c| c.kind == way(&c.name)) {
+        pebble.prove(std::slice::from_ref(challenge), challenge.kind).await?;
+    }
+    desk.issuer().await?.ready(&url, way).await?;
+    desk.issuer().await?.ready(&url, |_| Kind::Dns01).await?;
+    assert_eq!(desk.past(&url, Status::Pending).await?.status, Status::Ready, "one proof for each name is enough");
     Ok(())
 }
 
@@ -131,10 +147,10 @@ async fn a_crash_after_any_step_costs_nothing_but_an_order() -> Outcome {
     assert_eq!(desk.issuer().await?.look(&url).await?, open, "proofs are the same in each process");
     pebble.prove(&open.challenges, Kind::Dns01).await?;
     for _ in 0..2 {
-        desk.issuer().await?.ready(&url, Kind::Dns01).await?;
+        desk.issuer().await?.ready(&url, |_| Kind::Dns01).await?;
     }
     assert_eq!(desk.past(&url, Status::Pending).await?.status, Status::Ready);
-    desk.issuer().await?.ready(&url, Kind::Dns01).await?;
+    desk.issuer().await?.ready(&url, |_| Kind::Dns01).await?;
     for _ in 0..2 {
         desk.issuer().await?.finalize(&url, &desk.key, &wanted).await?;
     }
@@ -245,6 +261,24 @@ async fn an_external_account_is_bound_once_and_found_again() -> Outcome {
 }
 
 #[tokio::test]
+async fn steps_run_side_by_side_on_one_issuer() -> Outcome {
+    let pebble = Pebble::start().await?;
+    let desk = Desk::new(pebble.access())?;
+    let issuer = std::sync::Arc::new(desk.issuer().await?);
+    let step = |n: usize| {
+        let issuer = issuer.clone();
+        tokio::spawn(async move {
+            let url = issuer.order(&names(&[&format!("side{n}.example.com")]), None).await?;
+            issuer.look(&url).await
+        })
+    };
+    for (n, running) in (0..8).map(step).collect::<Vec<_>>().into_iter().enumerate() {
+        assert_eq!(running.await??.names, names(&[&format!("side{n}.example.com")]));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn refused_nonces_are_survived() -> Outcome {
     let pebble = Pebble::start_with(Options { bad_nonces: 20, ..Options::default() }).await?;
     let desk = Desk::new(pebble.access())?;
@@ -265,7 +299,7 @@ async fn names_that_are_proven_already_need_no_second_proof() -> Outcome {
     let progress = desk.issuer().await?.look(&url).await?;
     assert_eq!(progress.status, Status::Ready);
     assert!(progress.challenges.iter().all(|c| c.status == ChallengeState::Valid), "{progress:?}");
-    desk.issuer().await?.ready(&url, Kind::Dns01).await?;
+    desk.issuer().await?.ready(&url, |_| Kind::Dns01).await?;
     desk.fulfil(&pebble, &url, Kind::Dns01).await?;
     Ok(())
 }
@@ -283,10 +317,10 @@ async fn a_wrong_proof_fails_the_order_with_the_reason() -> Outcome {
     let pebble = Pebble::start().await?;
     let desk = Desk::new(pebble.access())?;
     let url = desk.issuer().await?.order(&names(&["wrong.example.com"]), None).await?;
-    let mut challenges = desk.issuer().await?.look(&url).await?.challenges;
-    challenges.iter_mut().for_each(|c| c.proof = "somebody else's".into());
-    pebble.prove(&challenges, Kind::Dns01).await?;
-    desk.issuer().await?.ready(&url, Kind::Dns01).await?;
+    let mut open = desk.issuer().await?.look(&url).await?;
+    open.challenges.iter_mut().for_each(|c| c.proof = "somebody else's".into());
+    pebble.prove(&open.challenges, Kind::Dns01).await?;
+    desk.issuer().await?.ready(&url, |_| Kind::Dns01).await?;
     let failed = desk.past(&url, Status::Pending).await?;
     assert_eq!(failed.status, Status::Invalid);
     let told = failed.challenges.iter().find(|c| c.kind == Kind::Dns01).and_then(|c| c.error.clone());
@@ -335,6 +369,30 @@ async fn a_long_name_and_an_address_stand_in_no_common_name() -> Outcome {
     desk.issue(&pebble, &names(&[&long]), Kind::Dns01).await?;
     let chain = desk.issue(&pebble, &names(&["127.0.0.1"]), Kind::Http01).await?;
     assert_eq!(Certificate::read(&chain)?.names, names(&["127.0.0.1"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_access_is_told_from_any_other() -> Outcome {
+    let access = AcmeAccess {
+        account: "a".into(),
+        directory: "https://ca.example/dir".into(),
+        email: None,
+        roots: Some("one".into()),
+        eab: Some(ExternalBinding { id: EAB_ID.into(), key: EAB_KEY.into() }),
+        profile: None,
+    };
+    let others = [
+        AcmeAccess { directory: "https://ca.example/other".into(), ..access.clone() },
+        AcmeAccess { email: Some("ops@example.com".into()), ..access.clone() },
+        AcmeAccess { roots: Some("two".into()), ..access.clone() },
+        AcmeAccess { eab: Some(ExternalBinding { id: EAB_ID.into(), key: "other".into() }), ..access.clone() },
+        AcmeAccess { profile: Some("shortlived".into()), ..access.clone() },
+    ];
+    let prints: BTreeSet<_> = others.iter().chain([&access]).map(AcmeAccess::fingerprint).collect();
+    assert_eq!(prints.len(), 6);
+    assert_eq!(access.clone().fingerprint(), access.fingerprint());
+    assert!(prints.iter().all(|print| !print.contains(EAB_KEY)));
     Ok(())
 }
 

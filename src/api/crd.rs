@@ -31,7 +31,9 @@ fn obey(schema: &mut Value) {
     if let Some(object) = schema.as_object_mut() {
         object.remove("nullable");
         object.remove("format");
-        let typed = object.contains_key("type") || object.contains_key("enum") || object.contains_key("x-kubernetes-int-or-string");
+        let typed = object.contains_key("type")
+            || object.contains_key("enum")
+            || object.contains_key("x-kubernetes-int-or-string");
         if !typed {
             object.insert("x-kubernetes-preserve-unknown-fields".into(), json!(true));
         }

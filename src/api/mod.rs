@@ -9,7 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[kube(group = "golive.dev", version = "v1alpha1", kind = "SaasDeployment", namespaced, status = "SaasDeploymentStatus", shortname = "saas")]
+#[kube(
+    group = "golive.dev",
+    version = "v1alpha1",
+    kind = "SaasDeployment",
+    namespaced,
+    status = "SaasDeploymentStatus",
+    shortname = "saas"
+)]
 #[serde(rename_all = "camelCase")]
 pub struct SaasDeploymentSpec {
     #[serde(default)]
@@ -528,7 +535,13 @@ pub struct Scorecard {
 }
 
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[kube(group = "golive.dev", version = "v1alpha1", kind = "ProviderAccount", status = "AccountStatus", shortname = "provideraccount")]
+#[kube(
+    group = "golive.dev",
+    version = "v1alpha1",
+    kind = "ProviderAccount",
+    status = "AccountStatus",
+    shortname = "provideraccount"
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderAccountSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -662,7 +675,14 @@ pub struct SentryAccount {
 }
 
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[kube(group = "golive.dev", version = "v1alpha1", kind = "SaasOperation", namespaced, status = "SaasOperationStatus", shortname = "saasop")]
+#[kube(
+    group = "golive.dev",
+    version = "v1alpha1",
+    kind = "SaasOperation",
+    namespaced,
+    status = "SaasOperationStatus",
+    shortname = "saasop"
+)]
 #[serde(rename_all = "camelCase")]
 pub struct SaasOperationSpec {
     pub deployment: String,

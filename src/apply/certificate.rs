@@ -118,7 +118,10 @@ impl Steps<'_> {
     async fn stored(&self) -> Seen<Order> {
         let name = Order::secret_name(self.ask);
         let found = find(&self.api, &name).await?;
-        found.as_ref().and_then(Order::of).ok_or_else(|| Fault::Lost(format!("Secret {name} is gone: the order starts anew")))
+        found
+            .as_ref()
+            .and_then(Order::of)
+            .ok_or_else(|| Fault::Lost(format!("Secret {name} is gone: the order starts anew")))
     }
 
     async fn store(&self, order: &Order) -> Seen<()> {
@@ -130,7 +133,8 @@ impl Steps<'_> {
 
     async fn intend(&self, account: &str, names: &[String]) -> Seen<()> {
         let key = new_key().map_err(Fault::Rejected)?;
-        let order = Order { names: names.to_vec(), account: account.to_owned(), at: self.ask.world.now, url: None, key };
+        let order =
+            Order { names: names.to_vec(), account: account.to_owned(), at: self.ask.world.now, url: None, key };
         self.store(&order).await
     }
 
@@ -141,7 +145,7 @@ impl Steps<'_> {
             false => None,
         };
         let issuer = self.observer.issuer(account).await?;
-        order.url = Some(issuer.order(&set(names), old.as_deref()).await?);
+        order.url = Some(self.observer.known(account, issuer.order(&set(names), old.as_deref()).await).await?);
         self.store(&order).await
     }
 

@@ -17,7 +17,12 @@ use crate::observe::Observer;
 use crate::plan::Ask;
 
 /// Writes a copy.
-pub async fn write(observer: &Observer, ask: Ask<'_>, name: &str, values: &BTreeMap<String, SecretString>) -> Seen<bool> {
+pub async fn write(
+    observer: &Observer,
+    ask: Ask<'_>,
+    name: &str,
+    values: &BTreeMap<String, SecretString>,
+) -> Seen<bool> {
     let data = encoded(values.iter().map(|(key, value)| (key, value.expose_secret())));
     let metadata = json!({
         "name": name,

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 
-use super::{Done, PartDone, owner_reference};
+use super::{Done, PartDone, Wrote, owner_reference};
 use crate::cluster;
 use crate::fault::{Fault, Seen};
 use crate::kinds::Kind;
@@ -25,19 +25,34 @@ pub async fn declare(observer: &Observer, ask: Ask<'_>, (part, steps): (Part, &S
     let mut writes = Vec::new();
     for manifest in manifests {
         let object = rendered(ask, part, manifest);
-        if !agrees(&object, ask.world.children.find(manifest.kind, &manifest.name)) {
-            writes.push(write(observer, ask, manifest, object));
+        let found = ask.world.children.find(manifest.kind, &manifest.name);
+        if !agrees(&object, found) {
+            let drift = found.is_none_or(|found| applied(&object) == annotation(found, APPLIED));
+            writes.push(write(observer, ask, manifest, (object, drift && found.is_some())));
         }
     }
     let results: Vec<_> = stream::iter(writes).buffered(AT_ONCE).collect().await;
-    results.into_iter().for_each(|(what, result)| done.record(what, result.map(|()| true)));
+    results.into_iter().for_each(|(wrote, result)| done.write(wrote, result.map(|()| true)));
 }
 
-async fn write(observer: &Observer, ask: Ask<'_>, manifest: &Manifest, object: Value) -> (String, Seen<()>) {
+/// Applies one object. Where somebody else changed it, their additions to its lists are taken out first: server-side
+/// apply leaves what another manager owns.
+async fn write(observer: &Observer, ask: Ask<'_>, manifest: &Manifest, (object, changed): (Value, bool)) -> (Wrote, Seen<()>) {
     let namespace = ask.saas.namespace().unwrap_or_default();
     let api = cluster::objects(&observer.client, &namespace, manifest.kind);
-    let written = cluster::apply(&api, &manifest.name, &object).await;
-    (manifest.to_string(), written.map(|written| observer.cache.written(manifest.kind, written)))
+    let reset = async {
+        match changed {
+            true => cluster::overwrite(&api, &manifest.name, &object).await,
+            false => Ok(()),
+        }
+    };
+    let written = match reset.await {
+        Ok(()) => cluster::apply(&api, &manifest.name, &object).await,
+        Err(fault) => Err(fault),
+    };
+    let drift = changed || ask.world.children.find(manifest.kind, &manifest.name).is_none();
+    let wrote = Wrote { what: manifest.to_string(), drift };
+    (wrote, written.map(|written| observer.cache.written(manifest.kind, written)))
 }
 
 /// A manifest as it is sent: with its owner, labels, and the hash of it all.
@@ -58,29 +73,48 @@ pub fn rendered(ask: Ask<'_>, part: Part, manifest: &Manifest) -> Value {
 /// Whether an object is as it was last declared, and nobody has changed a field of it since.
 pub fn agrees(wanted: &Value, found: Option<&DynamicObject>) -> bool {
     let Some(found) = found else { return false };
-    let hash = wanted.pointer(&format!("/metadata/annotations/{}", APPLIED.replace('/', "~1"))).and_then(Value::as_str);
+    let hash = applied(wanted);
     let fields = wanted.as_object().into_iter().flatten();
     hash.is_some()
         && hash == annotation(found, APPLIED)
-        && fields.filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str())).all(|(name, value)| holds(found.data.get(name), value))
+        && fields
+            .filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str()))
+            .all(|(name, value)| holds(found.data.get(name), value))
 }
+
+fn applied(wanted: &Value) -> Option<&str> {
+    wanted.pointer(&format!("/metadata/annotations/{}", APPLIED.replace('/', "~1")))?.as_str()
+}
+
+/// Lists to which nobody else may add: an application's environment, its mounts and its ports.
+const CLOSED: [&str; 4] = ["env", "envFrom", "volumeMounts", "ports"];
 
 /// Whether `found` has everything that `wanted` says; the API server may have added to it.
 fn holds(found: Option<&Value>, wanted: &Value) -> bool {
     match (found, wanted) {
         (_, Value::Null) => true,
-        (Some(Value::Object(found)), Value::Object(wanted)) => wanted.iter().all(|(key, value)| holds(found.get(key), value)),
+        (Some(Value::Object(found)), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| holds(found.get(key), value) && !is_added_to(key, found.get(key), value))
+        }
         (Some(Value::Array(found)), Value::Array(wanted)) => list_holds(found, wanted),
         (Some(found), wanted) => found == wanted || is_same_quantity(found, wanted),
         (None, wanted) => is_empty(wanted),
     }
 }
 
+/// Whether a list that is ours alone is longer than declared.
+fn is_added_to(key: &str, found: Option<&Value>, wanted: &Value) -> bool {
+    let length = |value: &Value| value.as_array().map(Vec::len);
+    CLOSED.contains(&key) && found.and_then(length).is_some_and(|found| Some(found) != length(wanted))
+}
+
 /// Lists of named things may have been added to by others; all other lists are equal in length and order.
 fn list_holds(found: &[Value], wanted: &[Value]) -> bool {
     let named = |value: &Value| value.get("name").and_then(Value::as_str).map(str::to_owned);
     if !wanted.is_empty() && wanted.iter().all(|value| named(value).is_some()) {
-        return wanted.iter().all(|want| found.iter().any(|have| named(have) == named(want) && holds(Some(have), want)));
+        return wanted
+            .iter()
+            .all(|want| found.iter().any(|have| named(have) == named(want) && holds(Some(have), want)));
     }
     found.len() == wanted.len() && found.iter().zip(wanted).all(|(have, want)| holds(Some(have), want))
 }
@@ -98,8 +132,16 @@ fn is_same_quantity(found: &Value, wanted: &Value) -> bool {
 /// A quantity in thousandths: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
 fn quantity(text: &str) -> Option<u128> {
     let units = [
-        ("Ki", 1_024_000), ("Mi", 1_048_576_000), ("Gi", 1_073_741_824_000), ("Ti", 1_099_511_627_776_000),
-        ("m", 1), ("k", 1_000_000), ("M", 1_000_000_000), ("G", 1_000_000_000_000), ("T", 1_000_000_000_000_000), ("", 1_000),
+        ("Ki", 1_024_000),
+        ("Mi", 1_048_576_000),
+        ("Gi", 1_073_741_824_000),
+        ("Ti", 1_099_511_627_776_000),
+        ("m", 1),
+        ("k", 1_000_000),
+        ("M", 1_000_000_000),
+        ("G", 1_000_000_000_000),
+        ("T", 1_000_000_000_000_000),
+        ("", 1_000),
     ];
     let (number, scale) = units.into_iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)))?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -118,7 +160,10 @@ pub async fn prune(observer: &Observer, ask: Ask<'_>, plan: &Plan, done: &mut Do
         let Some(part) = Part::ALL.into_iter().find(|part| label.is_some_and(|l| l == part.word())) else { continue };
         if is_owned(ask, object) && !is_wanted(plan.parts.get(&part), kind, &object.name_any()) {
             let result = delete(observer, ask, kind, &object.name_any()).await;
-            done.parts.entry(part).or_default().record(format!("{} {} deleted", kind.name(), object.name_any()), result);
+            done.parts
+                .entry(part)
+                .or_default()
+                .record(format!("{} {} deleted", kind.name(), object.name_any()), result);
         }
     }
 }
@@ -147,7 +192,11 @@ pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -
     }
     let api = cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), kind);
     let preconditions = Preconditions { uid: object.uid(), ..Preconditions::default() };
-    let params = DeleteParams { preconditions: Some(preconditions), propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+    let params = DeleteParams {
+        preconditions: Some(preconditions),
+        propagation_policy: Some(PropagationPolicy::Background),
+        ..DeleteParams::default()
+    };
     match cluster::within(&format!("delete {} {name}", kind.name()), api.delete(name, &params)).await {
         Ok(_) | Err(Fault::Rejected(_) | Fault::Lost(_)) => {
             observer.cache.deleted(kind, object);
@@ -164,8 +213,11 @@ mod tests {
     #[test]
     fn what_the_server_added_is_no_difference_and_what_somebody_changed_is() {
         let wanted = json!({"replicas": 2, "list": [{"name": "a", "image": "x"}], "gone": {}});
-        let found = json!({"replicas": 2, "list": [{"name": "a", "image": "x", "tty": false}, {"name": "b"}], "more": 1});
+        let found =
+            json!({"replicas": 2, "list": [{"name": "a", "image": "x", "tty": false}, {"name": "b"}], "more": 1});
         assert!(holds(Some(&found), &wanted));
+        let added = json!({"env": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]});
+        assert!(!holds(Some(&added), &json!({"env": [{"name": "a", "value": "1"}]})), "an added variable");
         for (pointer, value) in [("/replicas", json!(3)), ("/list/0/image", json!("y")), ("/list", json!([]))] {
             let mut changed = found.clone();
             *changed.pointer_mut(pointer).unwrap() = value;

@@ -1,14 +1,38 @@
 //! Rows at vendors: each change by its id, each once-only secret stored before anything else happens.
 
+use super::Wrote;
 use super::vault::Writer;
 use crate::fault::{Fault, Seen};
 use crate::observe::Observer;
+use crate::plan::monitors::begun_at;
 use crate::plan::{AcmeStep, Action, Ask};
 use crate::rows::{Change, Draft, Endpoint, Monitor, Project};
 use crate::vault::{Issued, Note, Webhook};
 
-/// Carries out a change at a vendor; says what it was.
-pub async fn write(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &Writer<'_>) -> (String, Seen<bool>) {
+/// Carries out a change at a vendor; says what it was, and whether it undoes what somebody else did there.
+pub async fn write(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &Writer<'_>) -> (Wrote, Seen<bool>) {
+    let (what, result) = change(observer, ask, action, writer).await;
+    (Wrote { what, drift: !is_planned(ask, action) }, result)
+}
+
+/// Changes that golive makes by itself at rest: proofs for the CA come and go, endpoints rotate.
+fn is_planned(ask: Ask<'_>, action: &Action) -> bool {
+    let proof = |name: &str| name.starts_with("_acme-challenge.");
+    match action {
+        Action::Records { zone, changes, .. } => changes.iter().all(|change| match change {
+            Change::Create(row) | Change::Update(_, row) => proof(&row.name),
+            Change::Delete(id) => {
+                let table = ask.world.records.get(&zone.name).and_then(|seen| seen.as_ref().ok());
+                table.is_some_and(|table| table.iter().any(|held| held.id == *id && proof(&held.row.name)))
+            }
+        }),
+        Action::CreateEndpoint { env, .. } => ask.world.webhook(env).is_some_and(|webhook| webhook.current.is_some() && ask.is_listed(webhook)),
+        Action::Endpoint { change: Change::Delete(_), .. } => true,
+        _ => false,
+    }
+}
+
+async fn change(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &Writer<'_>) -> (String, Seen<bool>) {
     match action {
         Action::Records { account, zone, changes } => {
             let what = format!("{} changes in zone {}", changes.len(), zone.name);
@@ -22,9 +46,24 @@ pub async fn write(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &
             let create = Create { account, endpoint, env, previous_env: previous_env.as_deref() };
             (format!("Stripe endpoint for {}", endpoint.url), create.run(observer, ask, writer).await)
         }
-        Action::Endpoint { account, change } => (format!("Stripe endpoint {}", verb(change)), endpoint(observer, ask, account, change).await),
-        Action::Monitor { account, change } => (format!("uptime monitor {}", verb(change)), monitor(observer, ask, account, change).await),
-        Action::Project { account, change } => (format!("Sentry project {}", verb(change)), project(observer, ask, account, change).await),
+        Action::Endpoint { account, change } => {
+            (format!("Stripe endpoint {}", verb(change)), endpoint(observer, ask, account, change).await)
+        }
+        Action::Monitor { account, change } => {
+            let result = monitor(observer, ask, account, change).await;
+            let nothing_made = matches!(
+                result,
+                Err(Fault::Rejected(_) | Fault::Denied(_) | Fault::Throttled { .. } | Fault::Unreachable(_))
+            );
+            let over = match change {
+                Change::Create(_) if nothing_made => writer.enter(vec![Note::Begun(begun_at(account), None)]).await,
+                _ => Ok(false),
+            };
+            (format!("uptime monitor {}", verb(change)), result.and_then(|made| over.map(|_| made)))
+        }
+        Action::Project { account, change } => {
+            (format!("Sentry project {}", verb(change)), project(observer, ask, account, change).await)
+        }
         _ => (String::new(), Ok(false)),
     }
 }
@@ -53,7 +92,10 @@ impl Create<'_> {
         let draft = Draft { row: self.endpoint, mark: &ask.world.mark, key: &self.endpoint.attempt };
         let created = observer.vendors.create_endpoint(&access, draft).await?;
         let Some(secret) = created.secret else {
-            return Err(Fault::Lost(format!("Stripe made endpoint {} and did not tell its secret: it is replaced", created.id)));
+            return Err(Fault::Lost(format!(
+                "Stripe made endpoint {} and did not tell its secret: it is replaced",
+                created.id
+            )));
         };
         let old = writer.webhook(self.env).await;
         let current = Issued { id: created.id, at: ask.world.now };

@@ -32,12 +32,15 @@ pub async fn read(client: &Client, saas: &SaasDeployment) -> Seen<Vault> {
 fn of(secret: Secret, saas: &SaasDeployment) -> Seen<Vault> {
     let name = secret.name_any();
     if secret.labels().get(OWNER) != Some(&saas.name_any()) {
-        return Err(Fault::Rejected(format!("Secret {name} exists and is not golive's: rename it, or the SaasDeployment")));
+        return Err(Fault::Rejected(format!(
+            "Secret {name} exists and is not golive's: rename it, or the SaasDeployment"
+        )));
     }
     let ledger = match secret.annotations().get(LEDGER) {
         None => Ledger::default(),
-        Some(text) => serde_json::from_str(text)
-            .map_err(|e| Fault::Rejected(format!("annotation {LEDGER} of Secret {name} is damaged ({e}): restore or remove it")))?,
+        Some(text) => serde_json::from_str(text).map_err(|e| {
+            Fault::Rejected(format!("annotation {LEDGER} of Secret {name} is damaged ({e}): restore or remove it"))
+        })?,
     };
     let version = secret.resource_version();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned().into();
@@ -88,8 +91,10 @@ impl<'a> Writer<'a> {
 
     /// The Secret with a fence: it is refused if another wrote since we read.
     fn secret(&self, vault: &Vault) -> Seen<Value> {
-        let ledger = serde_json::to_string(&vault.ledger).map_err(|e| Fault::Rejected(format!("the ledger cannot be written: {e}")))?;
-        let values: BTreeMap<&String, &str> = vault.values.iter().map(|(env, value)| (env, value.expose_secret())).collect();
+        let ledger = serde_json::to_string(&vault.ledger)
+            .map_err(|e| Fault::Rejected(format!("the ledger cannot be written: {e}")))?;
+        let values: BTreeMap<&String, &str> =
+            vault.values.iter().map(|(env, value)| (env, value.expose_secret())).collect();
         let mut secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",

@@ -53,7 +53,8 @@ impl Observer {
     /// What the pods of finished Jobs told, where that still has to be taken in.
     pub(super) async fn outcomes(&self, ask: Ask<'_>) -> BTreeMap<String, Value> {
         let taken = ask.world.vault.as_ref().map(|vault| vault.ledger.taken.clone()).unwrap_or_default();
-        let open = ask.world.children.of_kind(Kind::Job).filter(|job| is_of_interest(job) && !taken.contains(&job.name_any()));
+        let open =
+            ask.world.children.of_kind(Kind::Job).filter(|job| is_of_interest(job) && !taken.contains(&job.name_any()));
         let names: Vec<String> = open.map(ResourceExt::name_any).collect();
         let told = join_all(names.iter().map(|name| self.told(ask, name))).await;
         names.into_iter().zip(told).filter_map(|(name, told)| Some((name, told?))).collect()
@@ -76,7 +77,9 @@ impl Observer {
             let number = |pointer: &str| ask.world.field(Kind::Deployment, name, pointer).and_then(Value::as_i64);
             number("/spec/replicas").is_some_and(|wanted| number("/status/availableReplicas").unwrap_or(0) < wanted)
         };
-        if !ask.workloads().iter().any(|workload| lacking(&workload.name)) {
+        let at_work =
+            ask.world.children.of_kind(Kind::Job).any(|job| !has_ended(job, "Complete") && !has_ended(job, "Failed"));
+        if !at_work && !ask.workloads().iter().any(|workload| lacking(&workload.name)) {
             return BTreeMap::new();
         }
         let pods = self.pods(ask, &format!("{OWNER}={}", ask.name())).await;
@@ -92,10 +95,15 @@ impl Observer {
 
 /// A finished Job whose result matters: of backups any, of other parts only failures.
 fn is_of_interest(job: &DynamicObject) -> bool {
+    let of_backup =
+        job.labels().get(PART).is_some_and(|part| part == Part::Backup.word()) || job.name_any().contains("-backup-");
+    has_ended(job, "Failed") || (of_backup && has_ended(job, "Complete"))
+}
+
+/// Whether a Job has this condition: `Complete` or `Failed`.
+fn has_ended(job: &DynamicObject, condition: &str) -> bool {
     let conditions = job.data.pointer("/status/conditions").and_then(Value::as_array);
-    let ended = |kind: &str| conditions.is_some_and(|list| list.iter().any(|c| c["type"] == kind && c["status"] == "True"));
-    let of_backup = job.labels().get(PART).is_some_and(|part| part == Part::Backup.word()) || job.name_any().contains("-backup-");
-    ended("Failed") || (of_backup && ended("Complete"))
+    conditions.is_some_and(|list| list.iter().any(|c| c["type"] == condition && c["status"] == "True"))
 }
 
 fn texts(data: impl Iterator<Item = (String, Vec<u8>)>) -> Values {
@@ -111,8 +119,14 @@ fn trouble(pod: &Pod) -> Option<String> {
     let harmless = ["ContainerCreating", "PodInitializing"];
     let waiting = containers(pod).into_iter().find_map(|status| {
         let waiting = status.state?.waiting.filter(|w| !harmless.contains(&w.reason.as_deref().unwrap_or_default()))?;
-        let ended = status.last_state.and_then(|state| state.terminated).map(|t| format!(" (exit code {})", t.exit_code));
-        Some(format!("{}{}: {}", waiting.reason.unwrap_or_default(), ended.unwrap_or_default(), waiting.message.unwrap_or_default()))
+        let ended =
+            status.last_state.and_then(|state| state.terminated).map(|t| format!(" (exit code {})", t.exit_code));
+        Some(format!(
+            "{}{}: {}",
+            waiting.reason.unwrap_or_default(),
+            ended.unwrap_or_default(),
+            waiting.message.unwrap_or_default()
+        ))
     });
     waiting.or_else(|| {
         let conditions = pod.status.as_ref()?.conditions.as_ref()?;

@@ -14,7 +14,7 @@ use crate::apply::certificate::{Order, issuer};
 use crate::certificate::{Certificate, Window};
 use crate::cluster::find;
 use crate::dns::seen_by;
-use crate::fault::Seen;
+use crate::fault::{Fault, Seen};
 use crate::plan::Ask;
 use crate::plan::claims::Vendor;
 use crate::rows::RecordType;
@@ -52,7 +52,7 @@ impl Observer {
         let progress = match &order.url {
             None => None,
             Some(url) => Some(match self.issuer(&order.account).await {
-                Ok(issuer) => issuer.look(url).await,
+                Ok(issuer) => self.known(&order.account, issuer.look(url).await).await,
                 Err(fault) => Err(fault),
             }),
         };
@@ -62,7 +62,7 @@ impl Observer {
     /// The ACME account of that name, opened once.
     pub async fn issuer(&self, account: &str) -> Seen<Arc<Issuer>> {
         let access = self.accounts.acme(account)?;
-        let id = format!("{account} {} {:?}", access.directory, access.roots.as_ref().map(String::len));
+        let id = access.fingerprint();
         let mut open = self.issuers.lock().await;
         if let Some(issuer) = open.get(&id) {
             return Ok(issuer.clone());
@@ -70,6 +70,14 @@ impl Observer {
         let issuer = Arc::new(issuer(&self.client, &self.accounts.namespace, &access).await?);
         open.insert(id, issuer.clone());
         Ok(issuer)
+    }
+
+    /// Passes an answer of the CA on. One that refuses the account makes the next pass open it anew.
+    pub async fn known<T>(&self, account: &str, answer: Seen<T>) -> Seen<T> {
+        if let (Err(Fault::Denied(_)), Ok(access)) = (&answer, self.accounts.acme(account)) {
+            self.issuers.lock().await.remove(&access.fingerprint());
+        }
+        answer
     }
 
     /// When the CA wants the certificate renewed; asked as seldom as the CA wishes.

@@ -14,7 +14,11 @@ use crate::world::{HostedZone, Table, World};
 
 impl Observer {
     /// For each host, the zone that holds it.
-    pub(super) async fn zones(&self, saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Option<HostedZone>>> {
+    pub(super) async fn zones(
+        &self,
+        saas: &SaasDeployment,
+        world: &World,
+    ) -> BTreeMap<String, Seen<Option<HostedZone>>> {
         let ask = Ask { saas, world };
         let mut accounts = remembered(world, "dns");
         accounts.extend(ask.dns_account().ok().map(|(name, _)| name.to_owned()));
@@ -58,7 +62,11 @@ impl Observer {
     }
 
     /// The webhook endpoints of every account in use.
-    pub(super) async fn endpoints(&self, saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Table<Endpoint>>> {
+    pub(super) async fn endpoints(
+        &self,
+        saas: &SaasDeployment,
+        world: &World,
+    ) -> BTreeMap<String, Seen<Table<Endpoint>>> {
         let stripe = saas.spec.payments.as_ref().and_then(|payments| payments.stripe.as_ref());
         let named = stripe.map(|stripe| stripe.account.clone());
         let accounts = used(Ask { saas, world }, "payments", Vendor::Stripe, named);
@@ -68,7 +76,11 @@ impl Observer {
     }
 
     /// The uptime monitors of every account in use.
-    pub(super) async fn monitors(&self, saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Table<Monitor>>> {
+    pub(super) async fn monitors(
+        &self,
+        saas: &SaasDeployment,
+        world: &World,
+    ) -> BTreeMap<String, Seen<Table<Monitor>>> {
         let uptime = saas.spec.monitors.as_ref().and_then(|monitors| monitors.uptime.as_ref());
         let named = uptime.map(|uptime| uptime.account.clone());
         let accounts = used(Ask { saas, world }, "uptime", Vendor::UptimeRobot, named);
@@ -78,7 +90,11 @@ impl Observer {
     }
 
     /// The Sentry projects of every account in use.
-    pub(super) async fn projects(&self, saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Table<Project>>> {
+    pub(super) async fn projects(
+        &self,
+        saas: &SaasDeployment,
+        world: &World,
+    ) -> BTreeMap<String, Seen<Table<Project>>> {
         let sentry = saas.spec.monitors.as_ref().and_then(|monitors| monitors.sentry.as_ref());
         let named = sentry.map(|sentry| sentry.account.clone());
         let accounts = used(Ask { saas, world }, "sentry", Vendor::Sentry, named);

@@ -76,7 +76,12 @@ impl Ask<'_> {
             Some(name) => json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}),
             None => json!({"ipBlock": {"cidr": "0.0.0.0/0"}}),
         };
-        let ports: Vec<Value> = self.workloads().iter().filter_map(|w| w.port(&self)).map(|p| json!({"port": p, "protocol": "TCP"})).collect();
+        let ports: Vec<Value> = self
+            .workloads()
+            .iter()
+            .filter_map(|w| w.port(&self))
+            .map(|p| json!({"port": p, "protocol": "TCP"}))
+            .collect();
         let ingress = match ports.is_empty() {
             true => json!([{"from": [own]}]),
             false => json!([{"from": [own]}, {"from": [gateway], "ports": ports}]),
@@ -93,7 +98,11 @@ impl Ask<'_> {
     fn workload_objects(self, workload: &Workload<'_>) -> Vec<Manifest> {
         let mut objects = vec![Manifest::new(Kind::Deployment, workload.name.clone(), self.deployment(workload))];
         if let Some(autoscale) = workload.autoscale(&self) {
-            objects.push(Manifest::new(Kind::HorizontalPodAutoscaler, workload.name.clone(), autoscaler(workload, autoscale)));
+            objects.push(Manifest::new(
+                Kind::HorizontalPodAutoscaler,
+                workload.name.clone(),
+                autoscaler(workload, autoscale),
+            ));
         }
         if workload.least_replicas(&self) > 1 {
             let budget = json!({"spec": {
@@ -234,7 +243,8 @@ impl Ask<'_> {
         if let Some(trouble) = self.world.troubles.get(&workload.component) {
             return Err(Hold::event("PodsFailing", format!("pods of {name} do not start: {trouble}")));
         }
-        let status = |field| self.world.field(Kind::Deployment, name, &format!("/status/{field}")).and_then(Value::as_i64);
+        let status =
+            |field| self.world.field(Kind::Deployment, name, &format!("/status/{field}")).and_then(Value::as_i64);
         let wanted = self.world.field(Kind::Deployment, name, "/spec/replicas").and_then(Value::as_i64);
         let generation = self.world.children.find(Kind::Deployment, name).and_then(|d| d.metadata.generation);
         let (updated, available) = (status("updatedReplicas").unwrap_or(0), status("availableReplicas").unwrap_or(0));
@@ -242,7 +252,9 @@ impl Ask<'_> {
         let current = generation.is_some() && status("observedGeneration") >= generation;
         match wanted {
             Some(wanted) if current && updated >= wanted && available >= wanted && all <= updated => Ok(()),
-            Some(wanted) => Err(Hold::event("RollingOut", format!("{available} of {wanted} pods of {name} are available"))),
+            Some(wanted) => {
+                Err(Hold::event("RollingOut", format!("{available} of {wanted} pods of {name} are available")))
+            }
             None => Err(Hold::event("RollingOut", format!("{name} is being created"))),
         }
     }
@@ -259,7 +271,8 @@ impl Ask<'_> {
 
     /// What AppReady shows: which image runs, how often.
     fn running(self) -> String {
-        let ready = self.world.field(Kind::Deployment, &self.name(), "/status/availableReplicas").and_then(Value::as_i64);
+        let ready =
+            self.world.field(Kind::Deployment, &self.name(), "/status/availableReplicas").and_then(Value::as_i64);
         format!("{} of {} available", ready.unwrap_or(0), self.saas.spec.image)
     }
 }

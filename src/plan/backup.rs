@@ -60,12 +60,21 @@ impl Ask<'_> {
     }
 
     fn cron_objects(self, backup: &Backup, steps: &mut Steps) -> Result<(), Hold> {
-        let container = self.backup_container(false).ok_or_else(|| Hold::person("NoTarget", "`backup.to` names no account"))?;
+        let container =
+            self.backup_container(false).ok_or_else(|| Hold::person("NoTarget", "`backup.to` names no account"))?;
         let pod = self.pod(&container, Runs::Once);
-        steps.declare(Manifest::new(Kind::CronJob, self.named("backup"), self.cron_job(&backup.schedule, pod, Part::Backup)));
+        steps.declare(Manifest::new(
+            Kind::CronJob,
+            self.named("backup"),
+            self.cron_job(&backup.schedule, pod, Part::Backup),
+        ));
         if let (Some(drill), Some(container)) = (&backup.drill, self.drill_container()) {
             let pod = self.pod(&container, Runs::Once);
-            steps.declare(Manifest::new(Kind::CronJob, self.named("drill"), self.cron_job(&drill.schedule, pod, Part::Backup)));
+            steps.declare(Manifest::new(
+                Kind::CronJob,
+                self.named("drill"),
+                self.cron_job(&drill.schedule, pod, Part::Backup),
+            ));
         }
         Ok(())
     }
@@ -82,7 +91,7 @@ impl Ask<'_> {
             .collect()
     }
 
-    /// A container that makes a backup; `first` allows that there is no database yet.
+    /// A container that makes a backup; before the first proven release there may be no database yet.
     pub fn backup_container(self, before_release: bool) -> Option<Container> {
         let backup = self.saas.spec.backup.as_ref()?;
         let proven = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.proven.is_some());
@@ -94,11 +103,11 @@ impl Ask<'_> {
             keep_days: u32::try_from(backup.keep_days).unwrap_or(30),
             tags,
             workdir: PathBuf::from(SCRATCH),
-            allow_missing: !proven,
+            allow_missing: before_release && !proven,
             limits: Limits::default(),
         };
         let container = self.mount_database(self.worker("backup", &task));
-        Some(self.with_credentials(container, "backup", backup))
+        Some(self.with_credentials(container, backup))
     }
 
     fn drill_container(self) -> Option<Container> {
@@ -110,7 +119,7 @@ impl Ask<'_> {
             workdir: PathBuf::from(SCRATCH),
             limits: Limits::default(),
         };
-        Some(self.with_credentials(self.worker("drill", &task), "drill", backup))
+        Some(self.with_credentials(self.worker("drill", &task), backup))
     }
 
     fn tags(self) -> Tags {
@@ -143,13 +152,17 @@ impl Ask<'_> {
         format!("{}/{}", self.world.mark.cluster, self.label())
     }
 
-    fn with_credentials(self, mut container: Container, command: &str, backup: &Backup) -> Container {
-        container.args = vec![command.to_owned()];
+    fn with_credentials(self, mut container: Container, backup: &Backup) -> Container {
         container.resources["limits"]["memory"] = json!("1Gi");
         let container = container.mount("scratch", json!({"emptyDir": {}}), SCRATCH, false);
         backup.to.iter().fold(container, |container, to| {
             let secret = json!({"secret": {"secretName": self.credentials_name(&to.account), "defaultMode": 288}});
-            container.mount(&format!("account-{}", hash(to.account.as_bytes(), 8)), secret, &format!("{CREDENTIALS}/{}", to.account), true)
+            container.mount(
+                &format!("account-{}", hash(to.account.as_bytes(), 8)),
+                secret,
+                &format!("{CREDENTIALS}/{}", to.account),
+                true,
+            )
         })
     }
 
@@ -176,7 +189,11 @@ impl Ask<'_> {
         for account in self.copied_accounts() {
             let name = self.credentials_name(&account);
             let remembered = Remembered { part: COPIES.into(), account: account.clone(), zone: None };
-            let Some(Some(copy)) = self.world.copies.get(&name).map(|seen| steps.or_wait(seen.as_ref().map_err(Hold::from))) else { continue };
+            let Some(Some(copy)) =
+                self.world.copies.get(&name).map(|seen| steps.or_wait(seen.as_ref().map_err(Hold::from)))
+            else {
+                continue;
+            };
             match targets.iter().find(|(used, _)| **used == account) {
                 Some((_, used)) => {
                     let Some(values) = steps.or_wait(used.credentials.as_ref().map_err(Hold::from)) else { continue };
@@ -241,13 +258,20 @@ impl Ask<'_> {
         }
         let failure = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.backup_failure.clone());
         if let Some(failure) = failure {
-            steps.wait(Hold::event("BackupFailed", format!("{failure}; the next one runs on schedule, or by a SaasOperation")));
+            steps.wait(Hold::event(
+                "BackupFailed",
+                format!("{failure}; the next one runs on schedule, or by a SaasOperation"),
+            ));
         }
     }
 
     fn backup_evidence(self) -> String {
         let Ok(vault) = &self.world.vault else { return String::new() };
-        let last = vault.ledger.backup.as_ref().map(|b| format!("last backup {} ({} rows, {} bytes, read back)", b.at, b.rows, b.bytes));
+        let last = vault
+            .ledger
+            .backup
+            .as_ref()
+            .map(|b| format!("last backup {} ({} rows, {} bytes, read back)", b.at, b.rows, b.bytes));
         let proven = vault.ledger.drill.as_ref().map(|d| format!("last proven restore {}", d.at));
         let known: Vec<String> = last.into_iter().chain(proven).collect();
         if known.is_empty() { "scheduled; none has run yet".into() } else { known.join("; ") }
@@ -268,7 +292,12 @@ fn facts<T: DeserializeOwned>(told: &Value) -> Option<T> {
 fn backup_of(told: &Value) -> Option<vault::Backup> {
     let facts: BackupFacts = facts(told)?;
     let target = facts.targets.iter().find(|target| target.ok)?;
-    Some(vault::Backup { at: facts.time, snapshot: target.snapshot.clone()?, bytes: target.bytes, rows: facts.contents.total })
+    Some(vault::Backup {
+        at: facts.time,
+        snapshot: target.snapshot.clone()?,
+        bytes: target.bytes,
+        rows: facts.contents.total,
+    })
 }
 
 fn drill_of(told: &Value) -> Option<vault::Backup> {

@@ -53,13 +53,18 @@ impl Ask<'_> {
             None => self.default_account(vendor)?,
         };
         if !vendor.is_of(&account.object.spec) {
-            return Err(Hold::event("AccountMismatch", format!("ProviderAccount `{name}` is not of `{}`", vendor.word())));
+            return Err(Hold::event(
+                "AccountMismatch",
+                format!("ProviderAccount `{name}` is not of `{}`", vendor.word()),
+            ));
         }
         match account.allowed {
             true => Ok((name, account)),
             false => Err(Hold::event(
                 "AccountNotAllowed",
-                format!("ProviderAccount `{name}` does not allow this namespace: its `allow.namespaces` must match the namespace's labels"),
+                format!(
+                    "ProviderAccount `{name}` does not allow this namespace: its `allow.namespaces` must match the namespace's labels"
+                ),
             )),
         }
     }
@@ -71,11 +76,17 @@ impl Ask<'_> {
             (Some(only), None) => Ok(only),
             (Some((one, _)), Some((two, _))) => Err(Hold::event(
                 "AccountAmbiguous",
-                format!("ProviderAccounts `{one}` and `{two}` are both the default for `{}`: name one in the spec", vendor.word()),
+                format!(
+                    "ProviderAccounts `{one}` and `{two}` are both the default for `{}`: name one in the spec",
+                    vendor.word()
+                ),
             )),
             (None, _) => Err(Hold::event(
                 "AccountMissing",
-                format!("no ProviderAccount is the default for `{}`: create one, or name one in the spec", vendor.word()),
+                format!(
+                    "no ProviderAccount is the default for `{}`: create one, or name one in the spec",
+                    vendor.word()
+                ),
             )),
         }
     }
@@ -86,12 +97,17 @@ impl Ask<'_> {
     /// An older SaasDeployment claims it, or the account's `allow.domains` does not name it.
     pub fn may_use(&self, host: &str, account: &str) -> Result<(), Hold> {
         self.is_free(host)?;
-        let domains = self.world.accounts.get(account).and_then(|a| a.object.spec.allow.as_ref()).map(|allow| &allow.domains);
+        let domains =
+            self.world.accounts.get(account).and_then(|a| a.object.spec.allow.as_ref()).map(|allow| &allow.domains);
         match domains {
-            Some(domains) if !domains.is_empty() && !domains.iter().any(|pattern| covers(pattern, host)) => Err(Hold::event(
-                "DomainNotAllowed",
-                format!("`{host}` is not among `allow.domains` of ProviderAccount `{account}`: ask the platform team to add it"),
-            )),
+            Some(domains) if !domains.is_empty() && !domains.iter().any(|pattern| covers(pattern, host)) => {
+                Err(Hold::event(
+                    "DomainNotAllowed",
+                    format!(
+                        "`{host}` is not among `allow.domains` of ProviderAccount `{account}`: ask the platform team to add it"
+                    ),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -99,14 +115,20 @@ impl Ask<'_> {
     /// Whether nobody else claimed a host before.
     pub fn is_free(&self, host: &str) -> Result<(), Hold> {
         match self.world.rivals.get(host) {
-            Some(rival) => Err(Hold::event("HostClaimed", format!("`{host}` is claimed by the older SaasDeployment {rival}: remove it from one of the two"))),
+            Some(rival) => Err(Hold::event(
+                "HostClaimed",
+                format!("`{host}` is claimed by the older SaasDeployment {rival}: remove it from one of the two"),
+            )),
             None => Ok(()),
         }
     }
 }
 
 fn unknown(vendor: Vendor, name: &str) -> Hold {
-    Hold::event("AccountMissing", format!("there is no ProviderAccount `{name}`: create it, or name another of `{}`", vendor.word()))
+    Hold::event(
+        "AccountMissing",
+        format!("there is no ProviderAccount `{name}`: create it, or name another of `{}`", vendor.word()),
+    )
 }
 
 /// Whether a pattern of `allow.domains` covers a host: itself, or with `*.` every name below.

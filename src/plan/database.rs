@@ -37,11 +37,18 @@ impl Ask<'_> {
         let mut claim = Manifest::new(Kind::PersistentVolumeClaim, self.volume_name(), json!({"spec": spec}));
         claim.retained = self.saas.spec.deletion_policy.volumes == Retention::Retain;
         steps.declare(claim);
-        let phase = self.world.field(Kind::PersistentVolumeClaim, &self.volume_name(), "/status/phase").and_then(Value::as_str);
+        let phase =
+            self.world.field(Kind::PersistentVolumeClaim, &self.volume_name(), "/status/phase").and_then(Value::as_str);
         match phase {
             Some("Bound") => {}
-            Some("Lost") => steps.wait(Hold::person("VolumeLost", format!("the volume of {} is lost: restore a backup", self.volume_name()))),
-            _ => steps.wait(Hold::event("VolumePending", format!("volume {} waits for its first pod or for storage", self.volume_name()))),
+            Some("Lost") => steps.wait(Hold::person(
+                "VolumeLost",
+                format!("the volume of {} is lost: restore a backup", self.volume_name()),
+            )),
+            _ => steps.wait(Hold::event(
+                "VolumePending",
+                format!("volume {} waits for its first pod or for storage", self.volume_name()),
+            )),
         }
         steps.evidence = format!("SQLite at {} on {} ({})", sqlite.file, self.volume_name(), sqlite.size);
         steps

@@ -130,7 +130,10 @@ mod tests {
 
     #[test]
     fn a_strangers_rows_are_never_touched() {
-        let have = [held("1", None, record("x.example.com", "A", "192.0.2.9")), held("2", Some("other"), record("y.example.com", "A", "192.0.2.9"))];
+        let have = [
+            held("1", None, record("x.example.com", "A", "192.0.2.9")),
+            held("2", Some("other"), record("y.example.com", "A", "192.0.2.9")),
+        ];
         assert_eq!(run(&[], &have, Adopt::Never), Ok(vec![]));
         assert_eq!(run(&[], &have, Adopt::Always), Ok(vec![]));
     }

@@ -142,7 +142,10 @@ impl Ask<'_> {
         match self.world.records.get(zone) {
             Some(Ok(table)) => Ok(table.as_slice()),
             Some(Err(fault)) => Err(fault.into()),
-            None => Err(Hold::event("ZoneMissing", format!("zone `{zone}` was not found in any account that is granted here"))),
+            None => Err(Hold::event(
+                "ZoneMissing",
+                format!("zone `{zone}` was not found in any account that is granted here"),
+            )),
         }
     }
 
@@ -151,7 +154,8 @@ impl Ask<'_> {
         let Ok(vault) = &self.world.vault else { return Vec::new() };
         let zones = vault.ledger.accounts.iter().filter(|r| r.part == "dns").filter_map(|r| {
             let name = r.zone.as_ref()?;
-            let found = self.world.zones.values().flatten().flatten().find(|h| h.zone.name == *name && h.account == r.account);
+            let found =
+                self.world.zones.values().flatten().flatten().find(|h| h.zone.name == *name && h.account == r.account);
             found.cloned()
         });
         zones.collect()
@@ -165,14 +169,18 @@ impl Ask<'_> {
             let table = self.table(&hosted.zone.name)?;
             let stands = |row: &Record| table.iter().any(|held| held.is_of(&self.world.mark) && held.row == *row);
             if !wanted.iter().all(stands) {
-                return Err(Hold::event("RecordPending", format!("the record of {host} is not there yet: see DnsReady")));
+                return Err(Hold::event(
+                    "RecordPending",
+                    format!("the record of {host} is not there yet: see DnsReady"),
+                ));
             }
         }
         Ok(())
     }
 
     fn records_evidence(self, count: usize) -> String {
-        let foreign: Vec<String> = self.hosts().into_iter().filter(|h| matches!(self.world.zones.get(h), None | Some(Ok(None)))).collect();
+        let foreign: Vec<String> =
+            self.hosts().into_iter().filter(|h| matches!(self.world.zones.get(h), None | Some(Ok(None)))).collect();
         match (foreign.is_empty(), self.addresses()) {
             (true, _) => format!("{count} records stand as declared"),
             (false, Ok(addresses)) => format!(

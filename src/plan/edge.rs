@@ -10,8 +10,11 @@ use crate::fault::Hold;
 use crate::kinds::Kind;
 
 /// The response headers that `edge.securityHeaders` adds: <https://owasp.org/www-project-secure-headers/>.
-const SECURITY_HEADERS: [(&str, &str); 3] =
-    [("X-Content-Type-Options", "nosniff"), ("X-Frame-Options", "DENY"), ("Referrer-Policy", "strict-origin-when-cross-origin")];
+const SECURITY_HEADERS: [(&str, &str); 3] = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "strict-origin-when-cross-origin"),
+];
 
 /// Plans the route.
 pub fn plan(ask: Ask<'_>) -> Verdict {
@@ -27,7 +30,8 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
     }
     ask.unbuilt(&mut steps);
     steps.or_wait(ask.is_served());
-    steps.evidence = format!("{} is routed at {}", ask.hosts().join(", "), ask.addresses().unwrap_or_default().join(", "));
+    steps.evidence =
+        format!("{} is routed at {}", ask.hosts().join(", "), ask.addresses().unwrap_or_default().join(", "));
     Ok(steps)
 }
 
@@ -47,7 +51,10 @@ impl Ask<'_> {
                 "GatewayApiMissing",
                 "this cluster does not serve gateway.networking.k8s.io: install the Gateway API, or configure `ingress.class`",
             )),
-            (None, None) => Err(Hold::event("NoGateway", "the operator's configuration has neither `gateway` nor `ingress`: set one")),
+            (None, None) => Err(Hold::event(
+                "NoGateway",
+                "the operator's configuration has neither `gateway` nor `ingress`: set one",
+            )),
         }
     }
 
@@ -78,7 +85,11 @@ impl Ask<'_> {
         }
         steps.declare(Manifest::new(Kind::HttpRoute, self.name(), self.secure_route()));
         if !self.saas.spec.redirect_from.is_empty() {
-            steps.declare(Manifest::new(Kind::HttpRoute, self.named("redirect"), self.redirect_route("https", &self.saas.spec.redirect_from)));
+            steps.declare(Manifest::new(
+                Kind::HttpRoute,
+                self.named("redirect"),
+                self.redirect_route("https", &self.saas.spec.redirect_from),
+            ));
         }
     }
 
@@ -111,7 +122,10 @@ impl Ask<'_> {
     fn parents(self, scheme: &str, hosts: &[String]) -> Value {
         match self.world.config.gateway.as_ref().and_then(|gateway| gateway.shared.as_ref()) {
             Some(shared) => json!([{"name": shared.name, "namespace": shared.namespace}]),
-            None => hosts.iter().map(|host| json!({"name": self.name(), "sectionName": format!("{scheme}.{host}")})).collect(),
+            None => hosts
+                .iter()
+                .map(|host| json!({"name": self.name(), "sectionName": format!("{scheme}.{host}")}))
+                .collect(),
         }
     }
 
@@ -135,7 +149,8 @@ impl Ask<'_> {
     /// Sends other hosts to the first domain.
     fn redirect_route(self, scheme: &str, hosts: &[String]) -> Value {
         let to = json!({"scheme": "https", "hostname": self.saas.spec.domains.first(), "statusCode": 301});
-        let rules = json!([{"matches": [prefix("/")], "filters": [{"type": "RequestRedirect", "requestRedirect": to}]}]);
+        let rules =
+            json!([{"matches": [prefix("/")], "filters": [{"type": "RequestRedirect", "requestRedirect": to}]}]);
         json!({"spec": {"parentRefs": self.parents(scheme, hosts), "hostnames": hosts, "rules": rules}})
     }
 
@@ -150,7 +165,10 @@ impl Ask<'_> {
         if by_gateway {
             return vec![Manifest::new(Kind::HttpRoute, service, body)];
         }
-        let paths: Vec<Value> = hosts.iter().map(|host| ingress_rule(host, &[("/.well-known/acme-challenge".into(), service.into())])).collect();
+        let paths: Vec<Value> = hosts
+            .iter()
+            .map(|host| ingress_rule(host, &[("/.well-known/acme-challenge".into(), service.into())]))
+            .collect();
         let class = self.world.config.ingress.as_ref().map(|ingress| ingress.class.clone());
         vec![Manifest::new(Kind::Ingress, service, json!({"spec": {"ingressClassName": class, "rules": paths}}))]
     }
@@ -159,7 +177,8 @@ impl Ask<'_> {
     fn rules(self, secure: bool) -> Value {
         let routes = self.routes();
         let caches = self.saas.spec.edge.as_ref().map(|edge| edge.cache.clone()).unwrap_or_default();
-        let paths: BTreeSet<&str> = routes.iter().map(|r| r.path.as_str()).chain(caches.iter().map(|c| c.path.as_str())).collect();
+        let paths: BTreeSet<&str> =
+            routes.iter().map(|r| r.path.as_str()).chain(caches.iter().map(|c| c.path.as_str())).collect();
         let rule = |path: &str| {
             let route = routes.iter().filter(|r| is_under(path, &r.path)).max_by_key(|r| r.path.len())?;
             let cache = caches.iter().filter(|c| is_under(path, &c.path)).max_by_key(|c| c.path.len());
@@ -184,18 +203,27 @@ impl Ask<'_> {
         let security = SECURITY_HEADERS.into_iter().filter(|_| edge.security_headers.unwrap_or(false));
         let headers = hsts.into_iter().chain(cache).chain(security.map(|(name, value)| (name, value.to_owned())));
         let set: Vec<Value> = headers.map(|(name, value)| json!({"name": name, "value": value})).collect();
-        if set.is_empty() { Vec::new() } else { vec![json!({"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": set}})] }
+        if set.is_empty() {
+            Vec::new()
+        } else {
+            vec![json!({"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": set}})]
+        }
     }
 
     /// Which path leads to which Service.
     fn routes(self) -> Vec<Leads> {
         let spec = &self.saas.spec;
         let lead = |workload: &Workload<'_>, routes: &[crate::api::Route]| {
-            let leads = routes.iter().map(|r| Leads { path: r.path.clone(), strip: r.strip_prefix.unwrap_or(false), service: workload.name.clone() });
+            let leads = routes.iter().map(|r| Leads {
+                path: r.path.clone(),
+                strip: r.strip_prefix.unwrap_or(false),
+                service: workload.name.clone(),
+            });
             leads.collect::<Vec<_>>()
         };
         let workloads = self.workloads();
-        let mut leads: Vec<Leads> = workloads.iter().skip(1).zip(&spec.processes).flat_map(|(w, p)| lead(w, &p.routes)).collect();
+        let mut leads: Vec<Leads> =
+            workloads.iter().skip(1).zip(&spec.processes).flat_map(|(w, p)| lead(w, &p.routes)).collect();
         match spec.routes.is_empty() {
             true => leads.push(Leads { path: "/".into(), strip: false, service: self.name() }),
             false => leads.extend(lead(&workloads[0], &spec.routes)),
@@ -225,7 +253,9 @@ impl Ask<'_> {
         let gateway = self.world.field(Kind::Gateway, &self.name(), "/status/addresses");
         let balancer = self.world.field(Kind::Ingress, &self.name(), "/status/loadBalancer/ingress");
         let list = gateway.or(balancer).and_then(Value::as_array).cloned().unwrap_or_default();
-        let text = |entry: &Value| ["value", "ip", "hostname"].into_iter().find_map(|key| Some(entry.get(key)?.as_str()?.to_owned()));
+        let text = |entry: &Value| {
+            ["value", "ip", "hostname"].into_iter().find_map(|key| Some(entry.get(key)?.as_str()?.to_owned()))
+        };
         let addresses: Vec<String> = list.iter().filter_map(text).collect();
         match addresses.is_empty() {
             true => Err(Hold::event("AddressPending", "the route has no address yet: see EdgeReady")),
@@ -239,7 +269,14 @@ impl Ask<'_> {
             return self.addresses().map(|_| ());
         }
         if self.gateway_is_own() && !self.world.has_condition(Kind::Gateway, &self.name(), "Programmed") {
-            return Err(Hold::event("GatewayPending", format!("Gateway {} is not programmed yet{}", self.name(), self.refusal(Kind::Gateway, &self.name(), "/status/conditions"))));
+            return Err(Hold::event(
+                "GatewayPending",
+                format!(
+                    "Gateway {} is not programmed yet{}",
+                    self.name(),
+                    self.refusal(Kind::Gateway, &self.name(), "/status/conditions")
+                ),
+            ));
         }
         self.addresses()?;
         let secure = self.world.certificate(&self.hosts()).map(|_| self.name());
@@ -250,12 +287,22 @@ impl Ask<'_> {
     fn is_accepted(self, route: &str) -> Result<(), Hold> {
         let parents = self.world.field(Kind::HttpRoute, route, "/status/parents").and_then(Value::as_array);
         let holds = |parent: &Value, condition: &str| {
-            parent["conditions"].as_array().is_some_and(|list| list.iter().any(|c| c["type"] == condition && c["status"] == "True"))
+            parent["conditions"]
+                .as_array()
+                .is_some_and(|list| list.iter().any(|c| c["type"] == condition && c["status"] == "True"))
         };
-        let accepted = parents.is_some_and(|list| !list.is_empty() && list.iter().all(|p| holds(p, "Accepted") && holds(p, "ResolvedRefs")));
+        let accepted = parents.is_some_and(|list| {
+            !list.is_empty() && list.iter().all(|p| holds(p, "Accepted") && holds(p, "ResolvedRefs"))
+        });
         match accepted {
             true => Ok(()),
-            false => Err(Hold::event("RoutePending", format!("HTTPRoute {route} is not accepted yet{}", self.refusal(Kind::HttpRoute, route, "/status/parents/0/conditions")))),
+            false => Err(Hold::event(
+                "RoutePending",
+                format!(
+                    "HTTPRoute {route} is not accepted yet{}",
+                    self.refusal(Kind::HttpRoute, route, "/status/parents/0/conditions")
+                ),
+            )),
         }
     }
 
@@ -263,7 +310,9 @@ impl Ask<'_> {
     fn refusal(self, kind: Kind, name: &str, conditions: &str) -> String {
         let list = self.world.field(kind, name, conditions).and_then(Value::as_array);
         let failed = list.into_iter().flatten().find(|c| c["status"] == "False");
-        let text = |c: &Value| format!(": {} ({})", c["message"].as_str().unwrap_or_default(), c["reason"].as_str().unwrap_or_default());
+        let text = |c: &Value| {
+            format!(": {} ({})", c["message"].as_str().unwrap_or_default(), c["reason"].as_str().unwrap_or_default())
+        };
         failed.map(text).unwrap_or_default()
     }
 }
@@ -300,7 +349,10 @@ fn cache_control(cache: &crate::api::CacheRule) -> Option<&'static str> {
 
 fn ingress_rule(host: &str, paths: &[(String, String)]) -> Value {
     let backend = |service: &String| json!({"service": {"name": service, "port": {"number": 80}}});
-    let paths: Vec<Value> = paths.iter().map(|(path, service)| json!({"path": path, "pathType": "Prefix", "backend": backend(service)})).collect();
+    let paths: Vec<Value> = paths
+        .iter()
+        .map(|(path, service)| json!({"path": path, "pathType": "Prefix", "backend": backend(service)}))
+        .collect();
     json!({"host": host, "http": {"paths": paths}})
 }
 
@@ -316,7 +368,9 @@ mod tests {
 
     #[test]
     fn stripping_leaves_what_the_rule_adds_to_the_route() {
-        let to = |path, route| stripped(path, route)["urlRewrite"]["path"]["replacePrefixMatch"].as_str().unwrap().to_owned();
+        let to = |path, route| {
+            stripped(path, route)["urlRewrite"]["path"]["replacePrefixMatch"].as_str().unwrap().to_owned()
+        };
         assert_eq!(to("/api", "/api"), "/");
         assert_eq!(to("/api/static", "/api"), "/static");
     }

@@ -130,7 +130,14 @@ pub struct Manifest {
 impl Manifest {
     /// An object that goes when the SaasDeployment goes.
     pub fn new(kind: Kind, name: impl Into<String>, body: Value) -> Self {
-        Manifest { kind, name: name.into(), labels: BTreeMap::new(), annotations: BTreeMap::new(), body, retained: false }
+        Manifest {
+            kind,
+            name: name.into(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            body,
+            retained: false,
+        }
     }
 }
 

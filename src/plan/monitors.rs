@@ -12,6 +12,10 @@ use crate::kinds::Kind;
 use crate::rows::{Change, Monitor, Project};
 use crate::vault::{Note, Remembered};
 
+/// How long a monitor may be missing from UptimeRobot's lists after it was made: its own Terraform provider polls for
+/// up to 180 s (<https://github.com/uptimerobot/terraform-provider-uptimerobot>).
+const LAG: jiff::SignedDuration = jiff::SignedDuration::from_secs(180);
+
 /// Plans the monitors.
 pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
     let spoken = ask.saas.spec.monitors.is_some();
@@ -66,21 +70,38 @@ impl Ask<'_> {
     /// The wanted uptime monitor, once there is something to watch.
     fn uptime(self, uptime: &Uptime, steps: &mut Steps, shown: &mut Vec<String>) -> Option<(String, Monitor)> {
         let (account, _) = steps.or_wait(self.account(Vendor::UptimeRobot, uptime.account.as_deref()))?;
-        let url = steps.or_wait(self.url().ok_or_else(|| Hold::person("NoDomain", "an uptime monitor needs a public address: add `domains`")))?;
-        let known = self.world.monitors.get(account).is_some_and(|t| t.as_ref().is_ok_and(|t| t.iter().any(|h| h.is_of(&self.world.mark))));
+        let url =
+            steps
+                .or_wait(self.url().ok_or_else(|| {
+                    Hold::person("NoDomain", "an uptime monitor needs a public address: add `domains`")
+                }))?;
+        let known = self
+            .world
+            .monitors
+            .get(account)
+            .is_some_and(|t| t.as_ref().is_ok_and(|t| t.iter().any(|h| h.is_of(&self.world.mark))));
         if !known {
-            steps.or_wait(self.is_public().map_err(|hold| Hold { message: format!("watches once it is live: {}", hold.message), ..hold }))?;
+            steps.or_wait(
+                self.is_public()
+                    .map_err(|hold| Hold { message: format!("watches once it is live: {}", hold.message), ..hold }),
+            )?;
         }
         let every = u32::try_from(uptime.every_seconds).unwrap_or(60);
         let failures = u32::try_from(uptime.failures).unwrap_or(1);
         shown.push(format!("{url}{} is asked every {every} s", uptime.path));
-        let row = Monitor { name: self.label(), url: format!("{url}{}", uptime.path), every_seconds: every, alert_after_seconds: every * failures };
+        let row = Monitor {
+            name: self.label(),
+            url: format!("{url}{}", uptime.path),
+            every_seconds: every,
+            alert_after_seconds: every * failures,
+        };
         Some((account.to_owned(), row))
     }
 
     fn uptime_rows(self, wanted: Option<(&str, &Monitor)>, steps: &mut Steps) {
         for account in self.accounts_of("uptime", wanted.map(|(account, _)| account)) {
-            let rows: Vec<Monitor> = wanted.iter().filter(|(used, _)| *used == account).map(|(_, row)| (*row).clone()).collect();
+            let rows: Vec<Monitor> =
+                wanted.iter().filter(|(used, _)| *used == account).map(|(_, row)| (*row).clone()).collect();
             let table = match self.world.monitors.get(&account) {
                 Some(seen) => seen.as_ref().map_err(Hold::from),
                 None => Err(gone(&account)),
@@ -89,9 +110,24 @@ impl Ask<'_> {
             let Some(changes) = steps.or_wait(diff(&rows, table, &self.world.mark, Adopt::Never)) else { continue };
             self.remember_at("uptime", &account, (!rows.is_empty(), changes.is_empty()), steps);
             for change in changes {
-                steps.act(Action::Monitor { account: account.clone(), change });
+                self.uptime_change(&account, change, steps);
             }
         }
+    }
+
+    /// UptimeRobot lists a new monitor only after a while, so that a create is noted first and not repeated until its
+    /// outcome must be known.
+    fn uptime_change(self, account: &str, change: Change<Monitor>, steps: &mut Steps) {
+        if matches!(change, Change::Create(_)) {
+            let what = begun_at(account);
+            let begun = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.begun.get(&what).copied());
+            if begun.is_some_and(|at| self.world.now.duration_since(at) < LAG) {
+                let text = "UptimeRobot has taken the monitor and does not list it yet";
+                return steps.wait(Hold::after("ListPending", std::time::Duration::from_secs(5), text));
+            }
+            steps.note(Note::Begun(what, Some(self.world.now)));
+        }
+        steps.act(Action::Monitor { account: account.to_owned(), change });
     }
 
     fn sentry_rows(self, used: Option<&str>, steps: &mut Steps) {
@@ -174,7 +210,11 @@ impl Ask<'_> {
             steps.declare(manifest);
         }
         if metrics.dashboard.unwrap_or(false) {
-            let mut manifest = Manifest::new(Kind::ConfigMap, self.named("dashboard"), json!({"data": {"dashboard.json": self.dashboard()}}));
+            let mut manifest = Manifest::new(
+                Kind::ConfigMap,
+                self.named("dashboard"),
+                json!({"data": {"dashboard.json": self.dashboard()}}),
+            );
             manifest.labels.insert("grafana_dashboard".into(), "1".into());
             steps.declare(manifest);
             shown.push("a dashboard for Grafana is in a ConfigMap".into());
@@ -194,7 +234,11 @@ impl Ask<'_> {
 
     /// A dashboard over what every web application exposes: requests, errors, latency.
     fn dashboard(self) -> String {
-        let selector = format!("namespace=\"{}\",service=\"{}\"", self.saas.metadata.namespace.clone().unwrap_or_default(), self.name());
+        let selector = format!(
+            "namespace=\"{}\",service=\"{}\"",
+            self.saas.metadata.namespace.clone().unwrap_or_default(),
+            self.name()
+        );
         let panel = |id: u8, title: &str, expr: String| {
             json!({
                 "id": id, "title": title, "type": "timeseries", "datasource": {"type": "prometheus", "uid": "${datasource}"},
@@ -213,6 +257,11 @@ impl Ask<'_> {
         })
         .to_string()
     }
+}
+
+/// The ledger's word for a create of a monitor at an account.
+pub fn begun_at(account: &str) -> String {
+    format!("uptime/{account}")
 }
 
 fn gone(account: &str) -> Hold {

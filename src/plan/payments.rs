@@ -54,7 +54,11 @@ impl Ask<'_> {
 
     /// The env names that webhooks fill.
     pub fn webhook_env(&self) -> Vec<String> {
-        self.webhooks().iter().flat_map(|w| [Some(w.secret_env.clone()), w.previous_secret_env.clone()]).flatten().collect()
+        self.webhooks()
+            .iter()
+            .flat_map(|w| [Some(w.secret_env.clone()), w.previous_secret_env.clone()])
+            .flatten()
+            .collect()
     }
 
     fn payments(self) -> Verdict {
@@ -96,7 +100,10 @@ impl Ask<'_> {
         if live && self.saas.spec.environment != Environment::Production {
             steps.wait(Hold::person(
                 "LiveKeyOutsideProduction",
-                format!("ProviderAccount `{name}` is in live mode, and `environment` is {:?}: name a test account", self.saas.spec.environment),
+                format!(
+                    "ProviderAccount `{name}` is in live mode, and `environment` is {:?}: name a test account",
+                    self.saas.spec.environment
+                ),
             ));
             return None;
         }
@@ -114,13 +121,20 @@ impl Ask<'_> {
     /// Accounts where endpoints of ours may stand, but for the one in use.
     fn left_accounts(self, used: Option<&str>) -> Vec<String> {
         let accounts = self.world.vault.as_ref().map(|v| v.ledger.accounts.clone()).unwrap_or_default();
-        accounts.into_iter().filter(|r| r.part == "payments" && Some(r.account.as_str()) != used).map(|r| r.account).collect()
+        accounts
+            .into_iter()
+            .filter(|r| r.part == "payments" && Some(r.account.as_str()) != used)
+            .map(|r| r.account)
+            .collect()
     }
 
     fn endpoint_table(&self, account: &str) -> Result<&Table<Endpoint>, Hold> {
         match self.world.endpoints.get(account) {
             Some(seen) => seen.as_ref().map_err(Hold::from),
-            None => Err(Hold::event("AccountMissing", format!("ProviderAccount `{account}` is gone: what golive made there cannot be seen"))),
+            None => Err(Hold::event(
+                "AccountMissing",
+                format!("ProviderAccount `{account}` is gone: what golive made there cannot be seen"),
+            )),
         }
     }
 
@@ -146,7 +160,8 @@ impl Ask<'_> {
         for held in ours.into_iter().filter(|held| !named(&held.row.slot)) {
             steps.act(Action::Endpoint { account: account.to_owned(), change: Change::Delete(held.id.clone()) });
         }
-        let known: Vec<String> = self.world.vault.as_ref().map(|v| v.ledger.webhooks.keys().cloned().collect()).unwrap_or_default();
+        let known: Vec<String> =
+            self.world.vault.as_ref().map(|v| v.ledger.webhooks.keys().cloned().collect()).unwrap_or_default();
         known.into_iter().filter(|slot| !named(slot)).for_each(|slot| steps.note(Note::Webhook(slot, None)));
     }
 
@@ -159,7 +174,8 @@ impl Ask<'_> {
     fn webhook_steps(self, webhook: &StripeWebhook, account: &str, steps: &mut Steps) {
         let Some((wanted, ours)) = steps.or_wait(self.slot(webhook, account)) else { return };
         let state = self.world.webhook(&webhook.secret_env).filter(|w| w.account == account).cloned();
-        let current = state.as_ref().and_then(|s| s.current.clone()).filter(|issued| self.is_usable(webhook, issued, &ours));
+        let current =
+            state.as_ref().and_then(|s| s.current.clone()).filter(|issued| self.is_usable(webhook, issued, &ours));
         let Some(current) = current else {
             return self.make(webhook, account, wanted, (state, &ours), steps);
         };
@@ -187,7 +203,20 @@ impl Ask<'_> {
             None => webhook.events.iter().cloned().collect(),
         };
         let slot = webhook.secret_env.clone();
-        Ok(Endpoint { slot, url, events, api_version: webhook.api_version.clone(), enabled: true, attempt: String::new() })
+        Ok(Endpoint {
+            slot,
+            url,
+            events,
+            api_version: webhook.api_version.clone(),
+            enabled: true,
+            attempt: String::new(),
+        })
+    }
+
+    /// Whether Stripe still lists the current endpoint of a slot.
+    pub fn is_listed(self, webhook: &Webhook) -> bool {
+        let current = webhook.current.as_ref().map(|issued| &issued.id);
+        self.ours(&webhook.account).is_ok_and(|ours| ours.iter().any(|held| Some(&held.id) == current))
     }
 
     /// An endpoint is of use while Stripe lists it and its secret is stored.
@@ -204,7 +233,14 @@ impl Ask<'_> {
     }
 
     /// Notes the intent, then makes a new endpoint beside what is there.
-    fn make(self, webhook: &StripeWebhook, account: &str, wanted: Endpoint, found: (Option<Webhook>, &[&Held<Endpoint>]), steps: &mut Steps) {
+    fn make(
+        self,
+        webhook: &StripeWebhook,
+        account: &str,
+        wanted: Endpoint,
+        found: (Option<Webhook>, &[&Held<Endpoint>]),
+        steps: &mut Steps,
+    ) {
         let (state, ours) = found;
         if let Err(hold) = self.world.certificate(&self.hosts()) {
             return steps.wait(hold);
@@ -212,9 +248,10 @@ impl Ask<'_> {
         let params = hash_of(&(&wanted.url, &wanted.events, &wanted.api_version, account), 8);
         let noted = state.as_ref().and_then(|s| s.attempt.clone());
         let usable = |key: &String| key.starts_with(&params) && !ours.iter().any(|held| held.row.attempt == *key);
-        let attempt = noted.clone().filter(usable).unwrap_or_else(|| {
-            format!("{params}-{}", derived(&self.world.entropy, &webhook.secret_env, 12))
-        });
+        let attempt = noted
+            .clone()
+            .filter(usable)
+            .unwrap_or_else(|| format!("{params}-{}", derived(&self.world.entropy, &webhook.secret_env, 12)));
         if noted.as_ref() != Some(&attempt) {
             let (current, previous) = state.map(|s| (s.current, s.previous)).unwrap_or_default();
             let intent = Webhook { account: account.to_owned(), current, previous, attempt: Some(attempt.clone()) };
@@ -236,7 +273,13 @@ impl Ask<'_> {
     }
 
     /// Deletes endpoints of the slot that are neither current nor, while pods may still know it, previous.
-    fn retire(self, webhook: &StripeWebhook, account: &str, found: (Option<Webhook>, &[&Held<Endpoint>]), steps: &mut Steps) {
+    fn retire(
+        self,
+        webhook: &StripeWebhook,
+        account: &str,
+        found: (Option<Webhook>, &[&Held<Endpoint>]),
+        steps: &mut Steps,
+    ) {
         let (Some(state), ours) = found else { return };
         let Some(current) = &state.current else { return };
         let over = current.at + OVERLAP <= self.world.now && self.is_environment_rolled();
@@ -244,7 +287,8 @@ impl Ask<'_> {
         if previous.is_some() {
             steps.again = Some(std::time::Duration::from_secs(15));
         }
-        let kept = |held: &&&Held<Endpoint>| held.id == current.id || previous.as_ref().is_some_and(|p| p.id == held.id);
+        let kept =
+            |held: &&&Held<Endpoint>| held.id == current.id || previous.as_ref().is_some_and(|p| p.id == held.id);
         for held in ours.iter().filter(|held| !kept(held)) {
             steps.act(Action::Endpoint { account: account.to_owned(), change: Change::Delete(held.id.clone()) });
         }

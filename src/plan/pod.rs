@@ -64,7 +64,12 @@ impl Container {
             "resources": self.resources,
             "volumeMounts": self.volumes.iter().map(|(_, mount)| mount).collect::<Vec<_>>(),
         });
-        let lists = [("command", json!(self.command)), ("args", json!(self.args)), ("env", json!(self.env)), ("envFrom", json!(self.env_from))];
+        let lists = [
+            ("command", json!(self.command)),
+            ("args", json!(self.args)),
+            ("env", json!(self.env)),
+            ("envFrom", json!(self.env_from)),
+        ];
         for (field, list) in lists.into_iter().filter(|(_, list)| list.as_array().is_some_and(|l| !l.is_empty())) {
             spec[field] = list;
         }
@@ -166,9 +171,10 @@ impl Ask<'_> {
         let literal = spec.env.iter().map(|(name, value)| json!({"name": name, "value": value}));
         let computed = self.computed_env().into_iter().map(|(name, value)| json!({"name": name, "value": value}));
         let vault = self.vault_name();
-        let kept = self.kept_env().into_iter().map(|name| {
-            json!({"name": name, "valueFrom": {"secretKeyRef": {"name": vault, "key": name}}})
-        });
+        let kept = self
+            .kept_env()
+            .into_iter()
+            .map(|name| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": vault, "key": name}}}));
         container.env.extend(computed.chain(kept).chain(literal));
         container.env_from.extend(self.sources().into_iter().map(|source| match source {
             Source::Secret(name) => json!({"secretRef": {"name": name}}),
@@ -180,7 +186,8 @@ impl Ask<'_> {
     /// exactly the pods that consume them.
     pub fn environment_hash(self) -> String {
         let mut text = String::new();
-        let mut add = |name: &str, value: &str| text.push_str(&format!("{}:{name}={}:{value};", name.len(), value.len()));
+        let mut add =
+            |name: &str, value: &str| text.push_str(&format!("{}:{name}={}:{value};", name.len(), value.len()));
         for source in self.sources() {
             for (name, value) in self.world.source(&source).into_iter().flatten() {
                 add(name, secrecy::ExposeSecret::expose_secret(value));
@@ -216,12 +223,13 @@ impl Ask<'_> {
         resources
     }
 
-    /// A container of golive's own image, for work beside the application.
+    /// A container of golive's own image that runs the subcommand `name`.
     pub fn worker(self, name: &str, task: &impl serde::Serialize) -> Container {
         let task = serde_json::to_string(task).unwrap_or_default();
         Container {
             name: name.to_owned(),
             image: self.world.config.job_image.clone(),
+            args: vec![name.to_owned()],
             env: vec![json!({"name": "GOLIVE_TASK", "value": task}), json!({"name": "TMPDIR", "value": "/tmp"})],
             resources: json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}),
             ..Container::default()

@@ -45,6 +45,8 @@ impl Ask<'_> {
         if release.soak_minutes.is_some() {
             steps.wait(super::unsupported::hold("release.soakMinutes"));
         }
+        let jobs = self.stages_before(release).into_iter().chain(self.smoke_stages(release)).map(|stage| stage.job);
+        jobs.filter(|job| self.world.children.find(Kind::Job, job).is_some()).for_each(|job| steps.keep(Kind::Job, job));
         self.before_rollout(release, &mut steps);
         self.after_rollout(release, &mut steps);
         steps.evidence = format!("revision {} passed every stage", self.revision());
@@ -70,9 +72,13 @@ impl Ask<'_> {
         let Some(release) = &self.saas.spec.release else { return Ok(()) };
         let ledger = &self.world.vault()?.ledger;
         let revision = self.revision();
-        let open = self.stages_before(release).into_iter().find(|stage| ledger.stage_done(&revision, &stage.key).is_none());
+        let open =
+            self.stages_before(release).into_iter().find(|stage| ledger.stage_done(&revision, &stage.key).is_none());
         match open {
-            Some(stage) => Err(Hold::event("StagePending", format!("waits for stage {} of revision {revision}: see ReleaseReady", stage.name))),
+            Some(stage) => Err(Hold::event(
+                "StagePending",
+                format!("waits for stage {} of revision {revision}: see ReleaseReady", stage.name),
+            )),
             None => Ok(()),
         }
     }
@@ -116,10 +122,11 @@ impl Ask<'_> {
         if steps.waits.is_some() || release.smoke.is_empty() {
             return self.prove(steps);
         }
-        if let Err(hold) = self.is_public() {
+        let open: Vec<Stage> = self.smoke_stages(release).into_iter().filter(|stage| !self.is_done(stage)).collect();
+        if let (false, Err(hold)) = (open.is_empty(), self.is_public()) {
             return steps.wait(hold);
         }
-        for stage in self.smoke_stages(release) {
+        for stage in open {
             self.run(stage, steps);
         }
         self.prove(steps);
@@ -129,7 +136,11 @@ impl Ask<'_> {
     fn prove(self, steps: &mut Steps) {
         let proven = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.proven.clone());
         let revision = self.revision();
-        if steps.waits.is_none() && steps.actions.is_empty() && proven.as_ref() != Some(&revision) && self.is_up().is_ok() {
+        if steps.waits.is_none()
+            && steps.actions.is_empty()
+            && proven.as_ref() != Some(&revision)
+            && self.is_up().is_ok()
+        {
             steps.note(Note::Proven(revision));
         }
     }
@@ -181,26 +192,38 @@ impl Ask<'_> {
         container.mount("trust", json!({"configMap": {"name": self.named("trust")}}), "/etc/golive/trust", true)
     }
 
+    fn is_done(self, stage: &Stage) -> bool {
+        self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.stage_done(&self.revision(), &stage.key).is_some())
+    }
+
     /// Runs a stage's Job once, and gives its outcome: `Some` once it is done.
     fn run(self, stage: Stage, steps: &mut Steps) -> Option<()> {
-        let revision = self.revision();
-        let done = self.world.vault.as_ref().ok()?.ledger.stage_done(&revision, &stage.key);
-        let exists = self.world.children.find(Kind::Job, &stage.job).is_some();
-        if exists {
-            steps.keep(Kind::Job, stage.job.clone());
-        }
-        if done.is_some() {
+        if self.is_done(&stage) {
             return Some(());
         }
-        if !exists {
+        let revision = self.revision();
+        if self.world.children.find(Kind::Job, &stage.job).is_none() {
             self.start(&stage, steps);
         }
         match self.job_outcome(&stage.job) {
             Some(Ok(())) => steps.note(Note::Stage(revision, stage.key, self.world.now)),
             Some(Err(failure)) => steps.wait(self.failed(&stage, &failure.message)),
-            None => steps.wait(Hold::event("StageRunning", format!("stage {} of revision {revision} runs as Job {}", stage.name, stage.job))),
+            None => steps.wait(self.running_stage(&stage, &revision)),
         }
         None
+    }
+
+    fn running_stage(self, stage: &Stage, revision: &str) -> Hold {
+        match self.world.troubles.get(&stage.container.name) {
+            Some(trouble) => Hold::event(
+                "PodsFailing",
+                format!("stage {}: the pod of Job {} does not start: {trouble}", stage.name, stage.job),
+            ),
+            None => Hold::event(
+                "StageRunning",
+                format!("stage {} of revision {revision} runs as Job {}", stage.name, stage.job),
+            ),
+        }
     }
 
     fn start(self, stage: &Stage, steps: &mut Steps) {
@@ -257,7 +280,9 @@ impl Ask<'_> {
         let known = self.world.children.find(Kind::ControllerRevision, &name).map(number);
         let mut old: Vec<_> = revisions.iter().filter(|o| o.metadata.name.as_ref() != Some(&name)).collect();
         old.sort_by_key(|o| -number(o));
-        old.into_iter().take(HISTORY - 1).for_each(|o| steps.keep(Kind::ControllerRevision, o.metadata.name.clone().unwrap_or_default()));
+        old.into_iter()
+            .take(HISTORY - 1)
+            .for_each(|o| steps.keep(Kind::ControllerRevision, o.metadata.name.clone().unwrap_or_default()));
         match known {
             Some(_) => steps.keep(Kind::ControllerRevision, name),
             None => {

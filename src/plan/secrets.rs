@@ -13,8 +13,17 @@ use crate::fault::Hold;
 use crate::vault::{Note, Vault};
 
 /// Values that examples ship with and that nobody changed.
-const PLACEHOLDERS: [&str; 9] =
-    ["change-me", "changeme", "change_me", "replace-me", "replaceme", "your-secret", "your_secret", "example-secret", "xxxx"];
+const PLACEHOLDERS: [&str; 9] = [
+    "change-me",
+    "changeme",
+    "change_me",
+    "replace-me",
+    "replaceme",
+    "your-secret",
+    "your_secret",
+    "example-secret",
+    "xxxx",
+];
 /// Whole values that are no secret.
 const DEFAULTS: [&str; 8] = ["secret", "password", "default", "admin", "dev", "test", "none", "null"];
 /// The least length of a key that signs sessions or tokens.
@@ -50,13 +59,17 @@ impl Ask<'_> {
         if let (Some(_), None) = (old, made) {
             return vec![Note::Generated(generate.env.clone(), self.world.now)];
         }
-        let due = |days: i32| made.is_some_and(|at| at + SignedDuration::from_hours(24 * i64::from(days)) <= self.world.now);
+        let due =
+            |days: i32| made.is_some_and(|at| at + SignedDuration::from_hours(24 * i64::from(days)) <= self.world.now);
         let asked = made.is_some_and(|at| self.is_rotation_asked_since(&generate.env, at));
         if old.is_some() && !generate.rotate_after_days.is_some_and(due) && !asked {
             return Vec::new();
         }
         let value = derived(&self.world.entropy, &generate.env, usize::try_from(generate.bytes).unwrap_or(32));
-        let mut notes = vec![Note::Value(generate.env.clone(), value.into()), Note::Generated(generate.env.clone(), self.world.now)];
+        let mut notes = vec![
+            Note::Value(generate.env.clone(), value.into()),
+            Note::Generated(generate.env.clone(), self.world.now),
+        ];
         if let (Some(env), Some(old)) = (&generate.keep_previous_as, old) {
             notes.push(Note::Value(env.clone(), old.clone()));
         }
@@ -79,7 +92,8 @@ impl Ask<'_> {
 
     /// Every env name that the vault may hold by this spec.
     fn nameable_env(self) -> Vec<String> {
-        let generated = self.generated().iter().flat_map(|g| [Some(g.env.clone()), g.keep_previous_as.clone()]).flatten();
+        let generated =
+            self.generated().iter().flat_map(|g| [Some(g.env.clone()), g.keep_previous_as.clone()]).flatten();
         let mut names: Vec<String> = generated.chain(self.webhook_env()).collect();
         names.extend(self.sentry_env());
         names
@@ -91,7 +105,8 @@ impl Ask<'_> {
         let vault = self.world.vault().ok();
         let optional = self.previous_env();
         let there = |name: &String| vault.is_some_and(|v| v.values.contains_key(name));
-        let mut names: Vec<String> = self.nameable_env().into_iter().filter(|n| !optional.contains(n) || there(n)).collect();
+        let mut names: Vec<String> =
+            self.nameable_env().into_iter().filter(|n| !optional.contains(n) || there(n)).collect();
         names.sort();
         names.dedup();
         names
@@ -128,7 +143,10 @@ impl Ask<'_> {
         if !missing.is_empty() {
             let names = quoted(missing);
             let hint = "add them to a Secret of `envFrom`, to `env`, or to `secrets.generate`";
-            return Err(Hold::event("KeysMissing", format!("`secrets.require` names {names}, which nothing provides: {hint}")));
+            return Err(Hold::event(
+                "KeysMissing",
+                format!("`secrets.require` names {names}, which nothing provides: {hint}"),
+            ));
         }
         match pending.is_empty() {
             true => Ok(()),
@@ -161,7 +179,9 @@ fn flaw(name: &str, value: &str, environment: Environment) -> Option<(&'static s
     let lower = value.trim().to_lowercase();
     let live = ["sk_live_", "rk_live_", "pk_live_"].iter().any(|prefix| value.starts_with(prefix));
     if live && !production {
-        let text = format!("is a live Stripe key in environment {environment:?}: use a test key, or set `environment: Production`");
+        let text = format!(
+            "is a live Stripe key in environment {environment:?}: use a test key, or set `environment: Production`"
+        );
         return Some(("LiveKeyOutsideProduction", text));
     }
     if !production || !is_secret(name) {
@@ -173,7 +193,8 @@ fn flaw(name: &str, value: &str, environment: Environment) -> Option<(&'static s
     let distinct = value.chars().collect::<BTreeSet<_>>().len();
     let signs = ["SECRET_KEY", "JWT_SECRET", "JWT_SECRET_KEY", "SESSION_SECRET"].contains(&name);
     if signs && (value.chars().count() < KEY_CHARACTERS || distinct < 8) {
-        let text = format!("is too weak to sign with: use at least {KEY_CHARACTERS} random characters, or `secrets.generate`");
+        let text =
+            format!("is too weak to sign with: use at least {KEY_CHARACTERS} random characters, or `secrets.generate`");
         return Some(("WeakSecret", text));
     }
     None
@@ -181,7 +202,9 @@ fn flaw(name: &str, value: &str, environment: Environment) -> Option<(&'static s
 
 /// Whether a variable of this name holds a secret.
 fn is_secret(name: &str) -> bool {
-    ["SECRET", "PASSWORD", "PASSWD", "TOKEN", "_KEY", "CREDENTIAL"].iter().any(|word| name.to_uppercase().contains(word))
+    ["SECRET", "PASSWORD", "PASSWD", "TOKEN", "_KEY", "CREDENTIAL"]
+        .iter()
+        .any(|word| name.to_uppercase().contains(word))
 }
 
 fn quoted<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
@@ -190,7 +213,9 @@ fn quoted<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
 
 /// `bytes` bytes in hex, derived from this pass's randomness for one name.
 pub fn derived(entropy: &[u8; 32], name: &str, bytes: usize) -> String {
-    let block = |counter: u32| Sha256::new().chain_update(entropy).chain_update(counter.to_be_bytes()).chain_update(name).finalize();
+    let block = |counter: u32| {
+        Sha256::new().chain_update(entropy).chain_update(counter.to_be_bytes()).chain_update(name).finalize()
+    };
     let blocks = (0u32..).map(block).take(bytes.div_ceil(32));
     let mut text: String = blocks.flat_map(|block| block.to_vec()).map(|byte| format!("{byte:02x}")).collect();
     text.truncate(bytes * 2);

@@ -231,7 +231,9 @@ impl Ask<'_> {
     fn stands_at(self, pending: Option<&Pending>) -> String {
         let names = self.certificate_names().join(", ");
         match pending.and_then(|p| p.progress.as_ref()) {
-            Some(Ok(progress)) => format!("the order for {names} is {:?} at the CA{}", progress.status, separated(&told(progress))),
+            Some(Ok(progress)) => {
+                format!("the order for {names} is {:?} at the CA{}", progress.status, separated(&told(progress)))
+            }
             Some(Err(fault)) => format!("the order for {names}: {fault}"),
             None => format!("an order for {names} is being placed"),
         }

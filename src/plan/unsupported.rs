@@ -7,7 +7,9 @@ use crate::fault::Hold;
 pub fn hold(field: &str) -> Hold {
     Hold::person(
         "NotSupported",
-        format!("`spec.{field}` is part of the API, but this version of golive does not act on it: remove it, or wait for a version that does"),
+        format!(
+            "`spec.{field}` is part of the API, but this version of golive does not act on it: remove it, or wait for a version that does"
+        ),
     )
 }
 

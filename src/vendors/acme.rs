@@ -16,15 +16,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use instant_acme::{
-    Account, AuthorizationStatus, CertificateIdentifier, Error, Identifier, NewOrder, Order, OrderStatus,
-};
+use instant_acme::{Account, CertificateIdentifier, Error, Identifier, NewOrder, Order, OrderStatus};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::certificate::Window;
 use crate::fault::Fault;
@@ -65,12 +64,21 @@ pub struct ExternalBinding {
 }
 
 impl AcmeAccess {
+    /// Tells two accesses apart, whatever differs: an issuer may be kept for as long as this stays. Shows no secret.
+    pub fn fingerprint(&self) -> String {
+        let eab = self.eab.as_ref().map(|eab| (&eab.id, eab.key.expose_secret()));
+        let all = (&self.account, &self.directory, &self.email, &self.roots, eab, &self.profile);
+        let digest = Sha256::digest(format!("{all:?}"));
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn contact(&self) -> Vec<String> {
         self.email.iter().map(|email| format!("mailto:{email}")).collect()
     }
 }
 
-/// An account at a CA, ready to order. Made once per account and process; all steps may run side by side.
+/// An account at a CA, ready to order; all steps may run side by side. May be kept until [`AcmeAccess::fingerprint`]
+/// changes or a step is [`Fault::Denied`]: the CA may have forgotten the account, and opening it again makes it anew.
 pub struct Issuer {
     account: Account,
     directory: Directory,
@@ -181,32 +189,35 @@ impl Issuer {
         Ok(progress)
     }
 
-    /// Tells the CA that the proofs of a kind are in place. Challenges that it has seen to already are left alone.
+    /// Tells the CA that the proofs are in place: for each name (without `*.`) of the kind that is said.
+    /// Names that the CA has seen to already are left alone.
     pub async fn ready(&self, url: &str, kind: impl Fn(&str) -> Kind + Sync) -> Result<(), Fault> {
-        let unoffered = self.step(|| self.tell_ready(url, &kind)).await.map_err(|r| r.fault)?;
-        match unoffered {
+        match self.step(|| self.tell_ready(url, &kind)).await.map_err(|r| r.fault)? {
             None => Ok(()),
-            Some(name) => {
-                Err(Fault::Rejected(format!("ACME account {}: no {:?} is offered for {name}", self.name, kind(&name))))
+            Some((name, kind)) => {
+                Err(Fault::Rejected(format!("ACME account {}: the CA takes no {kind} for {name}", self.name)))
             }
         }
     }
 
     /// The first name for which the CA does not offer the kind, if there is one.
-    async fn tell_ready(&self, url: &str, kind: &(impl Fn(&str) -> Kind + Sync)) -> Result<Option<String>, Error> {
+    async fn tell_ready(
+        &self,
+        url: &str,
+        kind: &(impl Fn(&str) -> Kind + Sync),
+    ) -> Result<Option<(String, Kind)>, Error> {
         let mut order = self.account.order(url.into()).await?;
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let mut authorization = next?;
-            if authorization.status != AuthorizationStatus::Pending {
+            if !progress::is_untouched(&authorization) {
                 continue;
             }
             let name = authorization.identifier().to_string();
-            let Some(mut challenge) = authorization.challenge(kind(&name).wire()) else {
-                return Ok(Some(name));
-            };
-            if challenge.status == instant_acme::ChallengeStatus::Pending {
-                challenge.set_ready().await?;
+            let kind = kind(name.trim_start_matches("*."));
+            match authorization.challenge(kind.wire()) {
+                Some(mut challenge) => challenge.set_ready().await?,
+                None => return Ok(Some((name, kind))),
             }
         }
         Ok(None)
@@ -312,9 +323,10 @@ fn is_gone(error: &Error) -> bool {
 }
 
 /// Refusals that an order without `replaces` may not meet
-/// (<https://www.rfc-editor.org/rfc/rfc9773.html#section-5>).
+/// (<https://www.rfc-editor.org/rfc/rfc9773.html#section-5>). A CA that does not repeat the field, which the client
+/// library takes for an error, would be asked for a new order in each pass.
 fn replaces_refused(refusal: &Refusal) -> bool {
-    matches!(refusal.kind.as_str(), "alreadyReplaced" | "malformed" | "unauthorized")
+    matches!(refusal.kind.as_str(), "alreadyReplaced" | "malformed" | "unauthorized" | problem::BY_CLIENT)
 }
 
 fn identifier(name: &str) -> Identifier {

@@ -13,6 +13,9 @@ use crate::world::Table;
 
 /// How often a list is read again while it may still show what a create without an answer has made.
 const LOOK: Duration = Duration::from_secs(15);
+/// How long a create without an answer is looked for before it is made again. Should it turn up later still, the plan
+/// removes one of the two.
+const DOUBT: Duration = Duration::from_secs(60);
 
 /// What we wrote: `None` was deleted.
 struct Written<T> {
@@ -110,7 +113,7 @@ impl<T: Row> Rows<T> {
         let recent =
             tables.entry(table.to_owned()).or_insert_with(|| Recent { written: Vec::new(), doubts: Vec::new() });
         recent.written.retain(|written| written.at.elapsed() < self.lag);
-        recent.doubts.retain(|doubt| doubt.at.elapsed() < self.lag);
+        recent.doubts.retain(|doubt| doubt.at.elapsed() < self.lag.min(DOUBT));
         look(recent)
     }
 
@@ -123,14 +126,16 @@ impl<T: Row> Rows<T> {
     }
 
     fn in_doubt(&self, table: &str, row: &str) -> Seen<()> {
-        let left = |doubt: &Doubt| self.lag.saturating_sub(doubt.at.elapsed()).min(LOOK);
+        let left = |doubt: &Doubt| self.lag.min(DOUBT).saturating_sub(doubt.at.elapsed()).min(LOOK);
         let after = self.within(table, |recent| recent.doubts.iter().find(|doubt| doubt.row == row).map(left));
         let message = "it may have been made by a request that nobody answered: looked for before it is made again";
         after.map_or(Ok(()), |after| Err(Fault::Throttled { message: message.into(), after }))
     }
 
+    /// The list with what it does not show yet. What it has come to show is its own matter from then on.
     fn with_ours(&self, table: &str, listed: Vec<Held<T>>) -> Vec<Held<T>> {
         self.within(table, |recent| {
+            recent.written.retain(|written| written.held.as_ref().is_none_or(|held| !listed.contains(held)));
             let is_ours = |held: &Held<T>| recent.written.iter().any(|written| written.id == held.id);
             let mut rows: Vec<Held<T>> = listed.into_iter().filter(|held| !is_ours(held)).collect();
             rows.extend(recent.written.iter().filter_map(|written| written.held.clone()));
@@ -210,6 +215,17 @@ mod tests {
         let (rows, vendor, mark) = (rows(), Slow::default(), mark());
         rows.create("t", &vendor, draft(&monitor(60), &mark)).await.unwrap();
         tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(rows.read("t", &vendor).await.unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_list_has_shown_once_may_be_taken_out_by_others() {
+        let (rows, vendor, mark) = (rows(), Slow::default(), mark());
+        rows.create("t", &vendor, draft(&monitor(60), &mark)).await.unwrap();
+        *vendor.shown.lock().unwrap() = vec![Held { id: id(), mark: Some(mark), row: monitor(60) }];
+        assert_eq!(rows.read("t", &vendor).await.unwrap().len(), 1);
+        vendor.shown.lock().unwrap().clear();
+        tokio::time::advance(Duration::from_secs(6)).await;
         assert!(rows.read("t", &vendor).await.unwrap().is_empty());
     }
 

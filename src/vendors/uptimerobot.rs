@@ -16,8 +16,8 @@ const BASE: &str = "https://api.uptimerobot.com/v3";
 /// The free plan's 10 requests a minute: <https://uptimerobot.com/api/>.
 const LIMIT: Limit = Limit { per_second: 10.0 / 60.0, burst: 10.0 };
 
-/// How long lists may stay behind what was written; the official provider waits for a minute and more.
-pub const LAG: Duration = Duration::from_secs(60);
+/// How long lists may stay behind what was written: as long as the official Terraform provider waits at most.
+pub const LAG: Duration = Duration::from_secs(180);
 
 impl Access {
     /// An UptimeRobot account, by its main API key.

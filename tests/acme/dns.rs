@@ -61,6 +61,14 @@ async fn a_truncated_answer_is_asked_again_by_tcp() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_lost_datagram_is_sent_again() -> Outcome {
+    let server = server(Manner::Lossy("late")).await?.to_string();
+    let seen = seen_by(std::slice::from_ref(&server), "a.example.com", &RecordType::Txt).await?;
+    assert_eq!(seen[&server], ["late"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn answers_to_other_questions_are_passed_over() -> Outcome {
     let server = server(Manner::Forged("true", "forged")).await?.to_string();
     let seen = seen_by(std::slice::from_ref(&server), "a.example.com", &RecordType::Txt).await?;
@@ -80,6 +88,7 @@ async fn the_systems_resolver_knows_this_machine() -> Outcome {
 enum Manner {
     Plain(&'static str),
     Silent,
+    Lossy(&'static str),
     Truncated(&'static str),
     Forged(&'static str, &'static str),
 }
@@ -96,18 +105,22 @@ async fn server(manner: Manner) -> Outcome<SocketAddr> {
 
 async fn serve_udp(socket: UdpSocket, manner: Manner) -> Outcome {
     let mut buffer = [0; 4096];
-    loop {
+    for nth in 1.. {
         let (length, peer) = socket.recv_from(&mut buffer).await?;
+        if nth == 1 && matches!(manner, Manner::Lossy(_)) {
+            continue;
+        }
         let question = Message::from_vec(&buffer[..length])?;
         for message in datagrams(&question, manner) {
             socket.send_to(&message.to_vec()?, peer).await?;
         }
     }
+    Ok(())
 }
 
 fn datagrams(question: &Message, manner: Manner) -> Vec<Message> {
     match manner {
-        Manner::Plain(text) => vec![reply(question, text)],
+        Manner::Plain(text) | Manner::Lossy(text) => vec![reply(question, text)],
         Manner::Silent => vec![],
         Manner::Truncated(_) => {
             let mut cut = reply(question, "");
@@ -130,7 +143,7 @@ async fn serve_tcp(listener: TcpListener, manner: Manner) -> Outcome {
         let (mut stream, _) = listener.accept().await?;
         let mut buffer = vec![0; stream.read_u16().await?.into()];
         stream.read_exact(&mut buffer).await?;
-        let (Manner::Truncated(text) | Manner::Plain(text) | Manner::Forged(text, _)) = manner else { continue };
+        let Manner::Truncated(text) = manner else { continue };
         let bytes = reply(&Message::from_vec(&buffer)?, text).to_vec()?;
         stream.write_u16(bytes.len().try_into()?).await?;
         stream.write_all(&bytes).await?;

@@ -101,8 +101,8 @@ async fn a_lost_answer_is_told_from_a_failed_look() -> Outcome {
     let open = issuer.look(&url).await?;
     pebble.prove(&open.challenges, Kind::Dns01).await?;
     proxy.play(Trick::lose("/chalZ"));
-    assert!(matches!(issuer.ready(&url, Kind::Dns01).await, Err(Fault::Lost(_))));
-    issuer.ready(&url, Kind::Dns01).await?;
+    assert!(matches!(issuer.ready(&url, |_| Kind::Dns01).await, Err(Fault::Lost(_))));
+    issuer.ready(&url, |_| Kind::Dns01).await?;
     assert_eq!(desk.past(&url, Status::Pending).await?.status, Status::Ready, "it was told, and once more is no harm");
     proxy.play(Trick::lose("/finalize-order"));
     assert!(matches!(issuer.finalize(&url, &desk.key, &wanted).await, Err(Fault::Lost(_))));
@@ -117,6 +117,28 @@ async fn a_lost_answer_is_told_from_a_failed_look() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_ca_that_does_not_repeat_what_is_replaced_is_asked_for_a_plain_order() -> Outcome {
+    let pebble = Pebble::start().await?;
+    let (proxy, desk, issuer) = desk(&pebble).await?;
+    let wanted = names(&["forgetful.example.com"]);
+    let chain = desk.issue(&pebble, &wanted, Kind::Dns01).await?;
+    let state = r#"{"status":"pending","authorizations":[],"finalize":"https://127.0.0.1:1/f"}"#;
+    proxy.play(Trick::say(ORDER, 201, state).header("location", "https://127.0.0.1:1/order"));
+    let url = issuer.order(&wanted, Some(&chain)).await?;
+    assert_eq!(issuer.look(&url).await?.names, wanted);
+    for (kind, status) in [("alreadyReplaced", 409), ("malformed", 404), ("unauthorized", 403)] {
+        proxy.play(Trick::say(ORDER, status, &problem(kind)));
+        issuer.order(&wanted, Some(&chain)).await?;
+    }
+    proxy.play(Trick::say(ORDER, 429, &problem("rateLimited")));
+    assert!(
+        matches!(issuer.order(&wanted, Some(&chain)).await, Err(Fault::Throttled { .. })),
+        "not a word on the old one"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_account_whose_answer_was_lost_is_found_by_its_key() -> Outcome {
     let pebble = Pebble::start().await?;
     let proxy = Proxy::start(&pebble).await?;
@@ -125,6 +147,21 @@ async fn an_account_whose_answer_was_lost_is_found_by_its_key() -> Outcome {
     assert!(matches!(desk.issuer().await.map(drop), Err(Fault::Unreachable(_))));
     let first = desk.issuer().await?.account_url().to_string();
     assert_eq!(desk.issuer().await?.account_url(), first);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ca_that_lost_its_memory_is_joined_anew() -> Outcome {
+    let pebble = Pebble::start().await?;
+    let (proxy, desk, issuer) = desk(&pebble).await?;
+    let wanted = names(&["again.example.com"]);
+    let url = issuer.order(&wanted, None).await?;
+    let reborn = Pebble::start().await?;
+    proxy.turn_to(&reborn)?;
+    let fault = issuer.order(&wanted, None).await;
+    assert!(matches!(&fault, Err(Fault::Denied(_))), "the account is unknown: {fault:?}");
+    assert_eq!(desk.issuer().await?.look(&url).await?.status, Status::Invalid, "so is the order");
+    desk.issue(&reborn, &wanted, Kind::Dns01).await?;
     Ok(())
 }
 
@@ -150,6 +187,9 @@ async fn a_server_that_is_no_ca_is_out_of_reach() -> Outcome {
     let untrusted = AcmeAccess { roots: None, ..pebble.access() };
     let fault = Desk::new(untrusted)?.issuer().await.map(drop);
     assert!(matches!(&fault, Err(Fault::Unreachable(why)) if why.contains("certificate")), "{fault:?}");
+    let bare = AcmeAccess { roots: Some("no PEM".into()), ..pebble.access() };
+    let fault = Desk::new(bare)?.issuer().await.map(drop);
+    assert!(matches!(&fault, Err(Fault::Denied(why)) if why.contains("no certificate")), "{fault:?}");
     let plain = AcmeAccess { directory: pebble.directory.replace("https", "http"), ..pebble.access() };
     assert!(Desk::new(plain)?.issuer().await.is_err(), "only over HTTPS");
     Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -211,30 +211,28 @@ pub fn reqwest_client(root_pem: &str) -> Outcome<reqwest::Client> {
 
 /// A program: the one named by the environment, the one that the test world built, or built now.
 fn binary(name: &str) -> Outcome<PathBuf> {
-    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
-    let variable = name.to_uppercase().replace('-', "_");
-    if let Some(path) = std::env::var_os(&variable) {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    if let Some(path) = std::env::var_os(name.to_uppercase().replace('-', "_")) {
         return Ok(path.into());
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/world/bin");
-    let path = folder.join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/world/bin").join(name);
+    let _one = BUILDING.lock().unwrap_or_else(|e| e.into_inner());
     if !path.exists() {
-        BUILT.get_or_init(|| build(&folder).map_err(|e| e.to_string())).clone()?;
+        build(name, &path)?;
     }
     Ok(path)
 }
 
-fn build(folder: &Path) -> Outcome {
-    std::fs::create_dir_all(folder)?;
+fn build(name: &str, path: &Path) -> Outcome {
     let built = std::process::Command::new("go")
         .args(["build", "-o"])
-        .arg(folder)
-        .args(["pebble", "pebble-challtestsrv"].map(|name| format!("github.com/letsencrypt/pebble/v2/cmd/{name}")))
+        .arg(path)
+        .arg(format!("github.com/letsencrypt/pebble/v2/cmd/{name}"))
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/cluster/tools"))
         .output()?;
     match built.status.success() {
         true => Ok(()),
-        false => Err(format!("go build of Pebble: {}", String::from_utf8_lossy(&built.stderr)).into()),
+        false => Err(format!("go build of {name}: {}", String::from_utf8_lossy(&built.stderr)).into()),
     }
 }
 

@@ -52,10 +52,24 @@ pub struct Proxy {
 }
 
 struct Shared {
-    upstream: String,
-    http: reqwest::Client,
+    upstream: Mutex<Upstream>,
     tricks: Mutex<Vec<Trick>>,
     log: Mutex<Vec<String>>,
+}
+
+#[derive(Clone)]
+struct Upstream {
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Upstream {
+    fn of(pebble: &Pebble) -> Outcome<Upstream> {
+        Ok(Upstream {
+            url: pebble.directory.trim_end_matches("/dir").into(),
+            http: reqwest_client(&pebble.ca.root_pem)?,
+        })
+    }
 }
 
 impl Proxy {
@@ -63,8 +77,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            upstream: pebble.directory.trim_end_matches("/dir").into(),
-            http: reqwest_client(&pebble.ca.root_pem)?,
+            upstream: Mutex::new(Upstream::of(pebble)?),
             tricks: Mutex::default(),
             log: Mutex::default(),
         });
@@ -72,6 +85,12 @@ impl Proxy {
         let tls = Tls { listener, acceptor: acceptor(&pebble.ca)? };
         tokio::spawn(async move { axum::serve(tls, router).await });
         Ok(Proxy { directory: format!("https://{address}/dir"), shared })
+    }
+
+    /// From now on another CA stands behind the proxy.
+    pub fn turn_to(&self, pebble: &Pebble) -> Outcome {
+        *self.shared.upstream.lock().unwrap_or_else(|e| e.into_inner()) = Upstream::of(pebble)?;
+        Ok(())
     }
 
     pub fn play(&self, trick: Trick) {
@@ -115,8 +134,9 @@ impl Shared {
     }
 
     async fn forward(&self, method: Method, uri: &Uri, headers: HeaderMap, body: Bytes) -> Outcome<Response> {
-        let url = format!("{}{}", self.upstream, uri.path());
-        let sent = self.http.request(method, url).headers(headers).body(body).send().await?;
+        let upstream = self.upstream.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let url = format!("{}{}", upstream.url, uri.path());
+        let sent = upstream.http.request(method, url).headers(headers).body(body).send().await?;
         let (status, headers) = (sent.status(), sent.headers().clone());
         let mut response = Response::new(Body::from(sent.bytes().await?));
         *response.status_mut() = status;

@@ -90,7 +90,7 @@ impl<'a> Registrar<'a> {
     }
 
     async fn attempt(&self, payload: &Value) -> Result<Response<Bytes>, Refusal> {
-        let request = self.transport.request(Method::HEAD, &self.directory.new_nonce, Bytes::new())?;
+        let request = self.transport.request(Method::HEAD, &self.directory.new_nonce, None)?;
         let response = self.transport.send(request).await?;
         let nonce = response.headers().get("replay-nonce").and_then(|n| n.to_str().ok()).unwrap_or_default();
         let url = &self.directory.new_account;
@@ -99,7 +99,7 @@ impl<'a> Registrar<'a> {
             let signature = self.key.sign(&SystemRandom::new(), data);
             signature.map(|s| s.as_ref().to_vec()).map_err(|_| super::bad_key(&self.access.account))
         })?;
-        self.transport.send(self.transport.request(Method::POST, url, body.to_string().into())?).await
+        self.transport.send(self.transport.request(Method::POST, url, Some(body.to_string().into()))?).await
     }
 
     fn registered(&self, response: &Response<Bytes>) -> Result<Registered, Refusal> {

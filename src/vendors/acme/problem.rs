@@ -10,6 +10,8 @@ use instant_acme::{Error, Identifier, Problem, Subproblem};
 use crate::fault::Fault;
 
 const PREFIX: &str = "urn:ietf:params:acme:error:";
+/// The kind of what only the client library finds wrong with an answer.
+pub(super) const BY_CLIENT: &str = "clientRefused";
 /// Where the server names no time: as long as its shortest limit, five failures an hour, asks.
 const RATE_LIMITED: Duration = Duration::from_secs(12 * 60);
 const UNAVAILABLE: Duration = Duration::from_secs(60);
@@ -96,7 +98,10 @@ pub(super) fn refusal(account: &str, error: Error) -> Refusal {
     match error {
         Error::Other(inner) => match inner.downcast::<Refusal>() {
             Ok(refusal) => *refusal,
-            Err(other) => Refusal::silent(Fault::Lost(format!("ACME account {account}: {other}"))),
+            Err(other) => {
+                let fault = Fault::Lost(format!("ACME account {account}: {other}"));
+                Refusal { kind: BY_CLIENT.into(), ..Refusal::silent(fault) }
+            }
         },
         Error::Api(problem) => of_problem(account, &problem),
         Error::Crypto | Error::KeyRejected => {

@@ -1,6 +1,7 @@
 //! What the CA says of an order, in our words.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use instant_acme::{AuthorizationState, AuthorizationStatus, ChallengeStatus, ChallengeType, OrderStatus};
@@ -94,6 +95,16 @@ impl Progress {
     }
 }
 
+/// As RFC 8555 names it.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Dns01 => "dns-01",
+            Kind::Http01 => "http-01",
+        })
+    }
+}
+
 impl Kind {
     pub(super) fn wire(self) -> ChallengeType {
         match self {
@@ -141,6 +152,12 @@ pub(super) fn challenges(authorization: &AuthorizationState, thumbprint: &str) -
         error: c.error.as_ref().map(problem::text),
     };
     known.map(challenge).collect()
+}
+
+/// Whether the CA waits for a proof and has not been told of one.
+pub(super) fn is_untouched(authorization: &AuthorizationState) -> bool {
+    let mut challenges = authorization.challenges.iter();
+    authorization.status == AuthorizationStatus::Pending && challenges.all(|c| c.status == ChallengeStatus::Pending)
 }
 
 /// The authorization has the last word: once it is decided, its other challenges stay as they were.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
@@ -37,12 +37,17 @@ impl Transport {
         // reqwest takes the process's provider; the first to install one wins, and all install this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let unusable = |e: reqwest::Error| Fault::Denied(format!("ACME account {account}: {}", cause(&e)));
+        let bundle = roots.map(|pem| reqwest::Certificate::from_pem_bundle(pem.as_bytes()));
+        let bundle = bundle.transpose().map_err(unusable)?;
+        if bundle.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Fault::Denied(format!("ACME account {account}: its CA bundle holds no certificate")));
+        }
         let mut builder = reqwest::Client::builder()
             .https_only(true)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT);
-        for root in reqwest::Certificate::from_pem_bundle(roots.unwrap_or_default().as_bytes()).map_err(unusable)? {
+        for root in bundle.unwrap_or_default() {
             builder = builder.add_root_certificate(root);
         }
         Ok(Transport { http: builder.build().map_err(unusable)?, account: account.into() })
@@ -69,14 +74,17 @@ impl Transport {
 
     /// A GET of a public document.
     pub async fn get(&self, url: &str) -> Result<Response<Bytes>, Refusal> {
-        self.send(self.request(Method::GET, url, Bytes::new())?).await
+        self.send(self.request(Method::GET, url, None)?).await
     }
 
-    /// A request with an optional signed body.
-    pub fn request(&self, method: Method, url: &str, body: Bytes) -> Result<Request<Bytes>, Refusal> {
-        let builder = Request::builder().method(method).uri(url).header("content-type", "application/jose+json");
+    /// A request with or without a signed body.
+    pub fn request(&self, method: Method, url: &str, body: Option<Bytes>) -> Result<Request<Bytes>, Refusal> {
+        let mut builder = Request::builder().method(method).uri(url);
+        if body.is_some() {
+            builder = builder.header(CONTENT_TYPE, "application/jose+json");
+        }
         builder
-            .body(body)
+            .body(body.unwrap_or_default())
             .map_err(|e| Refusal::silent(Fault::Rejected(format!("ACME account {}: {url}: {e}", self.account))))
     }
 

@@ -1,12 +1,9 @@
 //! The smallest OCI image there is: one folder of static programs as its only layer, in an archive for `ctr`.
-//! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
 
-use crate::command::run;
 use crate::error::{Doing, Result};
+use crate::image::{Image, Layer};
 use crate::node::PAUSE;
 use crate::place::World;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,33 +20,9 @@ pub struct Folder<'a> {
 impl Folder<'_> {
     /// Writes the image as an archive; the same folder makes the same archive.
     pub fn archive(&self, archive: &Path) -> Result<()> {
-        let layout = archive.with_extension("layout");
-        let _ = fs::remove_dir_all(&layout);
-        fs::create_dir_all(layout.join("blobs/sha256")).doing(format!("making {}", layout.display()))?;
-        self.write(&layout)?;
-        pack(&layout, archive)?;
-        fs::remove_dir_all(&layout).doing(format!("removing {}", layout.display()))
-    }
-
-    fn write(&self, layout: &Path) -> Result<()> {
-        let layer = layout.join("layer.tar");
-        pack(self.root, &layer)?;
-        let layer_bytes = fs::read(&layer).doing("reading the layer")?;
-        fs::remove_file(&layer).doing("removing the layer")?;
-        let layer = blob(layout, "layer.v1.tar", &layer_bytes)?;
-        let config = blob(layout, "config.v1+json", self.config(&layer["digest"]).to_string().as_bytes())?;
-        let manifest =
-            json!({"schemaVersion": 2, "mediaType": media("manifest.v1+json"), "config": config, "layers": [layer]});
-        let mut manifest = blob(layout, "manifest.v1+json", manifest.to_string().as_bytes())?;
-        manifest["annotations"] = json!({"io.containerd.image.name": self.name});
-        put(&layout.join("index.json"), json!({"schemaVersion": 2, "manifests": [manifest]}).to_string().as_bytes())?;
-        put(&layout.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)
-    }
-
-    fn config(&self, layer: &Value) -> Value {
-        let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-        let layers = json!({"type": "layers", "diff_ids": [layer]});
-        json!({"architecture": architecture, "os": "linux", "config": {"Cmd": self.command}, "rootfs": layers})
+        let command = self.command.iter().map(|word| (*word).to_owned()).collect();
+        let image = Image { name: self.name.into(), layers: vec![Layer::new(self.root)], command, ..Image::default() };
+        image.archive(archive)
     }
 }
 
@@ -65,30 +38,10 @@ impl World {
     }
 }
 
-/// Packs a folder so that only its content decides on the bytes.
-fn pack(folder: &Path, archive: &Path) -> Result<()> {
-    let same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-cf"].map(PathBuf::from);
-    let paths = [archive.to_owned(), "-C".into(), folder.to_owned(), ".".into()];
-    run("tar", same.into_iter().chain(paths)).map(drop)
-}
-
-fn blob(layout: &Path, kind: &str, bytes: &[u8]) -> Result<Value> {
-    let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    put(&layout.join("blobs/sha256").join(&digest), bytes)?;
-    Ok(json!({"mediaType": media(kind), "digest": format!("sha256:{digest}"), "size": bytes.len()}))
-}
-
-fn media(kind: &str) -> String {
-    format!("application/vnd.oci.image.{kind}")
-}
-
-fn put(file: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(file, bytes).doing(format!("writing {}", file.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::run;
 
     #[test]
     fn the_same_folder_makes_the_same_archive() {

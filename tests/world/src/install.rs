@@ -36,7 +36,7 @@ const PACKAGES: [(&str, &str); 13] = [
 /// A thing to build: its name, what to say about it, and how.
 type Part = (&'static str, &'static str, fn(&Path) -> Result<()>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("packages", "Debian packages", |_| packages()),
     ("kubernetes", "Kubernetes, etcd and pause (5 minutes the first time)", kubernetes),
     ("storage", "storage provisioner", storage),
@@ -44,6 +44,7 @@ const PARTS: [Part; 7] = [
     ("dns", "cluster DNS (1 minute the first time)", dns),
     ("gateway", "gateway (4 minutes the first time)", gateway),
     ("vendors", "vendor servers", |_| vendors()),
+    ("images", "images of golive and the applications", |_| images()),
 ];
 
 /// Builds the parts named, or all of them where none is.
@@ -138,4 +139,8 @@ fn gateway_kinds(bin: &Path) -> Result<()> {
 fn vendors() -> Result<()> {
     let mut cargo = Command::new("cargo");
     checked(cargo.current_dir(root()).args(["build", "--quiet", "-p", "vendors"]), None).map(drop)
+}
+
+fn images() -> Result<()> {
+    crate::image::build_named(&[]).map(drop)
 }

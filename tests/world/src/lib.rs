@@ -13,6 +13,7 @@ pub mod daemon;
 mod env;
 pub mod error;
 mod gateway;
+pub mod image;
 pub mod install;
 pub mod network;
 mod node;

@@ -30,6 +30,13 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Image {
+    /// Build images (golive, hello, csvboard, or NAME:TAG for another version; all of them where none is named), print
+    /// the paths of their archives, and import them into the world if it is up
+    Build {
+        images: Vec<String>,
+        #[command(flatten)]
+        name: Name,
+    },
     /// Import an OCI image archive
     Import {
         archive: PathBuf,
@@ -61,10 +68,21 @@ fn perform(task: Task) -> Result<()> {
         Task::Up(Name { name }) => world::up(&name).map(|world| told(&world)),
         Task::Down(Name { name }) => world::down(&name),
         Task::Env(Name { name }) => World::named(&name)?.env_lines().map(|text| print!("{text}")),
+        Task::Image(Image::Build { images, name }) => build_images(&images, &World::named(&name.name)?),
         Task::Image(Image::Import { archive, name }) => World::named(&name.name)?.import_image(&archive),
     }
 }
 
 fn told(world: &World) {
     eprintln!("source {}", world.dir.join("env").display());
+}
+
+fn build_images(images: &[String], world: &World) -> Result<()> {
+    for archive in world::image::build_named(images)? {
+        println!("{}", archive.display());
+        if world.network.is_some() {
+            world.import_image(&archive)?;
+        }
+    }
+    Ok(())
 }

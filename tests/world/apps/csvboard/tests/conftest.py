@@ -1,0 +1,58 @@
+"""An application of its own for each test. What the environment says of the real one is replaced before it is read:
+these tests run in the release too, with production's environment, and must touch nothing of production's."""
+
+import os
+import tempfile
+
+import pytest
+
+os.environ |= {
+    "SECRET_KEY": "a key that is only for tests",
+    "DATABASE_PATH": os.path.join(tempfile.mkdtemp(prefix="csvboard-"), "unused.sqlite3"),
+    "SENTRY_DSN": "",
+}
+
+import db  # noqa: E402
+from app import create_app  # noqa: E402
+from config import Settings  # noqa: E402
+from tests.visitor import Visitor  # noqa: E402
+
+SIGNING, OLD_SIGNING = "whsec_current", "whsec_previous"
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """What an application in production is given."""
+    return {
+        "SECRET_KEY": "a key that is only for tests",
+        "DATABASE_PATH": str(tmp_path / "app.sqlite3"),
+        "STRIPE_WEBHOOK_SECRET": SIGNING,
+        "STRIPE_WEBHOOK_SECRET_PREVIOUS": OLD_SIGNING,
+        "SESSION_COOKIE_SECURE": "1",
+        "REMEMBER_COOKIE_SECURE": "1",
+        "ENABLE_HSTS": "1",
+        "ENABLE_TEST_ENDPOINTS": "1",
+    }
+
+
+@pytest.fixture
+def make(environ):
+    """Makes applications that share a database."""
+
+    def make(**changes):
+        return create_app(Settings.from_environ(environ | changes))
+
+    return make
+
+
+@pytest.fixture
+def path(environ):
+    """A database with the whole schema."""
+    db.migrate(environ["DATABASE_PATH"])
+    return environ["DATABASE_PATH"]
+
+
+@pytest.fixture
+def visitor(make, path):
+    """Somebody without an account."""
+    return Visitor(make(), path)

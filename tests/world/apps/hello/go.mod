@@ -1,0 +1,3 @@
+module golive.dev/tests/world/apps/hello
+
+go 1.24
