@@ -7,25 +7,23 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::fault::Seen;
-use crate::rows::Held;
+use crate::fault::{Fault, Seen};
 
-/// How long a row that we made may be missing from a vendor's lists.
-const LAG: Duration = Duration::from_secs(180);
+/// A vendor that is not well is asked again after this time, however many passes wait for it.
+const SPARED: Duration = Duration::from_secs(10);
 
-type Slot<T> = Arc<Mutex<Option<(Instant, Arc<Vec<T>>)>>>;
+type Slot<T> = Arc<Mutex<Option<(Instant, Seen<Arc<Vec<T>>>)>>>;
 
 /// Listings of one kind of table, by credential (and zone).
 pub struct Snapshots<T> {
     fresh: Duration,
     slots: Mutex<HashMap<String, Slot<T>>>,
-    expected: Mutex<HashMap<String, Vec<(Instant, T)>>>,
 }
 
 impl<T> Snapshots<T> {
     /// Listings that count as fresh for `fresh`.
     pub fn new(fresh: Duration) -> Self {
-        Snapshots { fresh, slots: Mutex::default(), expected: Mutex::default() }
+        Snapshots { fresh, slots: Mutex::default() }
     }
 
     async fn slot(&self, key: &str) -> Slot<T> {
@@ -35,7 +33,7 @@ impl<T> Snapshots<T> {
     /// The listing, made anew if it is old. Of several passes that ask at once one lists and all are served.
     ///
     /// # Errors
-    /// It could not be listed; that is never taken for an empty table, and the next pass tries again.
+    /// It could not be listed; that is never taken for an empty table, and is soon tried again.
     pub async fn read<F>(&self, key: &str, list: impl FnOnce() -> F) -> Seen<Arc<Vec<T>>>
     where
         F: Future<Output = Seen<Vec<T>>>,
@@ -43,13 +41,23 @@ impl<T> Snapshots<T> {
         let slot = self.slot(key).await;
         let mut held = slot.lock().await;
         if let Some((at, rows)) = &*held
-            && at.elapsed() < self.fresh
+            && at.elapsed() < self.lasts(rows)
         {
-            return Ok(rows.clone());
+            return rows.clone();
         }
-        let rows = Arc::new(list().await?);
+        let rows = list().await.map(Arc::new);
         *held = Some((Instant::now(), rows.clone()));
-        Ok(rows)
+        rows
+    }
+
+    /// How long what was seen counts. The transport's gate knows better when to ask a vendor that said to wait, or a
+    /// credential that was denied.
+    fn lasts(&self, seen: &Seen<Arc<Vec<T>>>) -> Duration {
+        match seen {
+            Ok(_) => self.fresh,
+            Err(Fault::Denied(_) | Fault::Throttled { .. }) => Duration::ZERO,
+            Err(fault) => fault.again().min(SPARED),
+        }
     }
 
     /// Makes the next read list anew: after a write of ours.
@@ -58,35 +66,9 @@ impl<T> Snapshots<T> {
     }
 }
 
-impl<T: Clone> Snapshots<Held<T>> {
-    /// Notes a row that we made at a vendor whose lists lag behind.
-    pub async fn expect(&self, key: &str, held: Held<T>) {
-        self.expected.lock().await.entry(key.to_owned()).or_default().push((Instant::now(), held));
-    }
-
-    /// No longer expects a row that we deleted.
-    pub async fn unexpect(&self, key: &str, id: &crate::rows::Id) {
-        if let Some(rows) = self.expected.lock().await.get_mut(key) {
-            rows.retain(|(_, held)| held.id != *id);
-        }
-    }
-
-    /// A listing with the rows that we made and that it does not show yet.
-    pub async fn completed(&self, key: &str, rows: Arc<Vec<Held<T>>>) -> Arc<Vec<Held<T>>> {
-        let mut expected = self.expected.lock().await;
-        let Some(own) = expected.get_mut(key) else { return rows };
-        own.retain(|(at, held)| at.elapsed() < LAG && !rows.iter().any(|row| row.id == held.id));
-        match own.is_empty() {
-            true => rows,
-            false => Arc::new(rows.iter().cloned().chain(own.iter().map(|(_, held)| held.clone())).collect()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Fault;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     #[tokio::test(start_paused = true)]
@@ -101,11 +83,24 @@ mod tests {
         assert_eq!(read().await.unwrap()[0], 2);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_failed_listing_is_an_error_and_not_an_empty_table() {
+        let (snapshots, lists) = (Snapshots::<u8>::new(Duration::from_secs(60)), AtomicUsize::new(0));
+        let failing = || async {
+            lists.fetch_add(1, SeqCst);
+            Err(Fault::Unreachable("gone".into()))
+        };
+        assert!(snapshots.read("a", failing).await.is_err());
+        assert!(snapshots.read("a", failing).await.is_err());
+        assert_eq!(lists.load(SeqCst), 1, "a vendor that is not well is spared");
+        tokio::time::advance(SPARED).await;
+        assert_eq!(*snapshots.read("a", || async { Ok(vec![7]) }).await.unwrap(), vec![7]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_denied_credential_is_the_gates_matter() {
         let snapshots: Snapshots<u8> = Snapshots::new(Duration::from_secs(60));
-        let failed = || async { Err(Fault::Unreachable("gone".into())) };
-        assert!(snapshots.read("a", failed).await.is_err());
+        assert!(snapshots.read("a", || async { Err(Fault::Denied("no".into())) }).await.is_err());
         assert_eq!(*snapshots.read("a", || async { Ok(vec![7]) }).await.unwrap(), vec![7]);
     }
 }
