@@ -116,7 +116,7 @@ fn every_rule_across_fields_refuses_some_file() {
     let heads: Vec<String> =
         files("tests/api/refused").into_iter().map(|file| file.head.replace("# expect: ", "")).collect();
     let unused = |message: &String| !heads.iter().any(|head| message.contains(head.as_str()));
-    let unproven: Vec<String> = crds().iter().flat_map(|crd| leaves::messages(crd)).filter(unused).collect();
+    let unproven: Vec<String> = crds().iter().flat_map(leaves::messages).filter(unused).collect();
     assert_eq!(unproven, Vec::<String>::new());
 }
 

@@ -65,7 +65,7 @@ pub struct SaasDeploymentSpec {
     /// health is how the cluster learns that the application serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// replicas is how many run; 1 where nothing is said.
+    /// replicas is how many run; 1 where nothing is said. Set it before an autoscaler of your own reads the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Replicas")]
     pub replicas: Option<i32>,

@@ -11,11 +11,11 @@ use super::app::Replicas;
 use super::shape::{Atomic, Int, Long, Moment, Text, Word};
 
 /// A sentence for people.
-pub type Message = Text<32768>;
+pub(super) type Message = Text<32768>;
 /// The generation of an object; -1 before it was first seen.
-pub type Generation = Long<-1>;
+pub(super) type Generation = Long<-1>;
 /// A count that may be large.
-pub type Count = Long<0>;
+pub(super) type Count = Long<0>;
 
 /// The generation that nothing was seen of.
 pub(super) fn never() -> i64 {
