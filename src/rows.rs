@@ -115,7 +115,7 @@ pub trait Row: Clone + PartialEq + fmt::Debug + Send + Sync {
 
 /// A row to be made: whose it will be, and a key under which a repeated request has one effect
 /// (where the vendor knows such keys).
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Draft<'a, T> {
     /// The data.
     pub row: &'a T,
@@ -124,6 +124,15 @@ pub struct Draft<'a, T> {
     /// The idempotency key, stored by the caller before the call.
     pub key: &'a str,
 }
+
+/// Drafts are references: they are copied whether or not their rows can be, which a derived `Copy` would ask for.
+impl<T> Clone for Draft<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Draft<'_, T> {}
 
 /// A remote table of rows, some of which are ours. Every call may be repeated.
 #[allow(async_fn_in_trait)]

@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod cloudflare;
+pub mod rows;
 pub mod sentry;
 pub mod snapshots;
 pub mod stripe;
@@ -17,6 +18,7 @@ pub use transport::Access;
 use transport::{Reply, Transport};
 
 use self::cloudflare::Records;
+use self::rows::Rows;
 use self::sentry::Projects;
 use self::snapshots::Snapshots;
 use self::stripe::Endpoints;
@@ -30,9 +32,9 @@ pub struct Vendors {
     transport: Transport,
     zones: Snapshots<Zone>,
     records: Snapshots<Held<Record>>,
-    endpoints: Snapshots<Held<Endpoint>>,
-    monitors: Snapshots<Held<Monitor>>,
-    projects: Snapshots<Held<Project>>,
+    endpoints: Rows<Endpoint>,
+    monitors: Rows<Monitor>,
+    projects: Rows<Project>,
 }
 
 /// The calls for a table of which an account has one: list, create, update, delete.
@@ -44,8 +46,7 @@ macro_rules! table {
             /// # Errors
             /// The table cannot be listed whole.
             pub async fn $list(&self, access: &Access) -> Seen<Table<$row>> {
-                let provider = $provider { transport: &self.transport, access };
-                self.$store.read(&access.fingerprint(), || provider.list()).await
+                self.$store.read(&access.table(), &$provider { transport: &self.transport, access }).await
             }
 
             #[doc = concat!("Creates a ", stringify!($row), ".")]
@@ -53,10 +54,7 @@ macro_rules! table {
             /// # Errors
             /// It was refused, or its outcome is not known.
             pub async fn $create(&self, access: &Access, draft: Draft<'_, $row>) -> Seen<Created> {
-                self.$store.forget(&access.fingerprint()).await;
-                let created = $provider { transport: &self.transport, access }.create(draft).await;
-                self.$store.forget(&access.fingerprint()).await;
-                created
+                self.$store.create(&access.table(), &$provider { transport: &self.transport, access }, draft).await
             }
 
             #[doc = concat!("Changes a ", stringify!($row), ".")]
@@ -64,9 +62,8 @@ macro_rules! table {
             /// # Errors
             /// It was refused, or its outcome is not known.
             pub async fn $update(&self, access: &Access, id: &Id, draft: Draft<'_, $row>) -> Seen<()> {
-                let updated = $provider { transport: &self.transport, access }.update(id, draft).await;
-                self.$store.forget(&access.fingerprint()).await;
-                updated
+                let provider = $provider { transport: &self.transport, access };
+                self.$store.update(&access.table(), &provider, (id, draft)).await
             }
 
             #[doc = concat!("Removes a ", stringify!($row), "; one that is gone is fine.")]
@@ -74,9 +71,7 @@ macro_rules! table {
             /// # Errors
             /// It was refused, or its outcome is not known.
             pub async fn $delete(&self, access: &Access, id: &Id) -> Seen<()> {
-                let deleted = $provider { transport: &self.transport, access }.delete(id).await;
-                self.$store.forget(&access.fingerprint()).await;
-                deleted
+                self.$store.delete(&access.table(), &$provider { transport: &self.transport, access }, id).await
             }
         }
     };
@@ -93,10 +88,18 @@ impl Vendors {
             transport: Transport::new(registry),
             zones: Snapshots::new(fresh),
             records: Snapshots::new(fresh),
-            endpoints: Snapshots::new(fresh),
-            monitors: Snapshots::new(fresh),
-            projects: Snapshots::new(fresh),
+            endpoints: Rows::new(fresh, Duration::ZERO),
+            monitors: Rows::new(fresh, uptimerobot::LAG),
+            projects: Rows::new(fresh, Duration::ZERO),
         }
+    }
+
+    /// Whether a Cloudflare token is good.
+    ///
+    /// # Errors
+    /// It is not, or cannot be asked.
+    pub async fn verify_token(&self, access: &Access) -> Seen<()> {
+        cloudflare::verify(&self.transport, access).await
     }
 
     /// The zones of an account.
@@ -104,7 +107,7 @@ impl Vendors {
     /// # Errors
     /// They cannot be listed whole.
     pub async fn zones(&self, access: &Access) -> Seen<Arc<Vec<Zone>>> {
-        self.zones.read(&access.fingerprint(), || cloudflare::zones(&self.transport, access)).await
+        self.zones.read(&access.table(), || cloudflare::zones(&self.transport, access)).await
     }
 
     /// The records of a zone.
@@ -138,10 +141,15 @@ fn in_zone(access: &Access, zone: &Zone) -> String {
     format!("{}/{}", access.fingerprint(), zone.id)
 }
 
-/// A delete of what is gone has done its work. 404 and 410 are refusals, and so told apart by their text.
-fn gone_is_fine(result: Seen<Reply>) -> Seen<()> {
-    match result {
-        Err(Fault::Rejected(text)) if text.contains("answered 404") || text.contains("answered 410") => Ok(()),
-        result => result.map(|_| ()),
+/// What a change of a row came to. A row that is gone has to be looked for again: the listing was old.
+fn changed(access: &Access, reply: Reply, id: &Id) -> Seen<()> {
+    if reply.is_gone() {
+        return Err(Fault::Lost(format!("{} no longer has {id}: its rows are listed again", access.name())));
     }
+    reply.good(access).map(|_| ())
+}
+
+/// What a delete of a row came to. One that is gone is what was wished.
+fn deleted(access: &Access, reply: Reply) -> Seen<()> {
+    if reply.is_gone() { Ok(()) } else { reply.good(access).map(|_| ()) }
 }

@@ -1,21 +1,25 @@
 //! Sentry: projects and their client keys. <https://docs.sentry.io/api/projects/>
 //!
-//! A project has no field for a mark, so ownership is the name of its client key.
+//! A project has no field for a mark, so ours is the name of our client key in it; and the name of a project that golive
+//! made, from its first moment on (people see projects by their slug). Only such a project is ever removed whole.
+
+use std::collections::BTreeSet;
 
 use reqwest::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::transport::{Access, Call, Limit, Scheme, Transport};
+use super::transport::{Access, Call, Limit, Reply, Scheme, Transport};
 use crate::fault::{Fault, Seen};
 use crate::rows::{Created, Draft, Held, Id, Mark, Project, Provider};
 
 const BASE: &str = "https://sentry.io";
 /// Sentry publishes its limits per answer only; this stays below all that were seen.
 const LIMIT: Limit = Limit { per_second: 5.0, burst: 20.0 };
-/// Projects on one page.
-const PAGE: usize = 100;
+/// The longest name of a project, and of a key.
+const NAMES: (usize, usize) = (50, 64);
 
 impl Access {
     /// A Sentry organization and team, by auth token.
@@ -37,6 +41,7 @@ impl Access {
             explain: |body| {
                 body["detail"].as_str().map(str::to_owned).or_else(|| body.as_object().map(|_| body.to_string()))
             },
+            is_quota: |_| false,
             scope: vec![place.0.to_owned(), place.1.to_owned()],
         }
     }
@@ -45,6 +50,15 @@ impl Access {
 #[derive(Deserialize)]
 struct WireProject {
     slug: String,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+impl WireProject {
+    /// For whom golive made it; `None`: somebody else did.
+    fn mark(&self) -> Option<Mark> {
+        self.name.as_deref()?.parse().ok()
+    }
 }
 
 #[derive(Deserialize)]
@@ -57,6 +71,14 @@ struct WireKey {
 #[derive(Deserialize)]
 struct WireDsn {
     public: String,
+}
+
+fn is_of(name: &str, mark: &Mark) -> bool {
+    name.parse::<Mark>().is_ok_and(|m| m.same(mark))
+}
+
+fn cut(mark: &Mark, most: usize) -> String {
+    mark.to_string().chars().take(most).collect()
 }
 
 /// The projects of one team.
@@ -73,95 +95,168 @@ impl Projects<'_> {
         (part(0), part(1))
     }
 
-    async fn call(&self, method: Method, path: String, body: Option<Value>) -> Seen<super::transport::Reply> {
+    async fn send(&self, method: Method, path: String, body: Option<Value>) -> Seen<Reply> {
         let call = Call::new(method, path);
-        self.transport.call(self.access, body.into_iter().fold(call, Call::json)).await
+        self.transport.send(self.access, body.into_iter().fold(call, Call::json)).await
+    }
+
+    fn team_path(&self) -> String {
+        let (organization, team) = self.place();
+        format!("/teams/{organization}/{team}/projects/")
+    }
+
+    fn project_path(&self, slug: &str) -> String {
+        format!("/projects/{}/{slug}/", self.place().0)
     }
 
     fn keys_path(&self, slug: &str) -> String {
-        format!("/projects/{}/{slug}/keys/", self.place().0)
+        format!("{}keys/", self.project_path(slug))
     }
 
-    async fn keys(&self, slug: &str) -> Seen<Vec<WireKey>> {
-        self.call(Method::GET, self.keys_path(slug), None).await?.json(self.access)
-    }
-
-    async fn slugs(&self) -> Seen<Vec<String>> {
-        let (organization, team) = self.place();
-        let mut slugs: Vec<String> = Vec::new();
+    /// All pages of a list: <https://docs.sentry.io/api/pagination/>.
+    async fn pages<T: DeserializeOwned>(&self, path: &str) -> Seen<Vec<T>> {
+        let (mut rows, mut page, mut seen) = (Vec::new(), path.to_owned(), BTreeSet::new());
         loop {
-            let path = format!("/teams/{organization}/{team}/projects/?per_page={PAGE}&cursor=0:{}:0", slugs.len());
-            let page: Vec<WireProject> = self.call(Method::GET, path, None).await?.json(self.access)?;
-            let (got, before) = (page.len(), slugs.len());
-            slugs.extend(page.into_iter().map(|project| project.slug));
-            slugs.dedup();
-            if got < PAGE || slugs.len() == before {
-                return Ok(slugs);
+            if !seen.insert(page.clone()) {
+                return Err(Fault::Unreachable(format!("{} lists the same page again and again", self.access.name())));
+            }
+            let reply = self.send(Method::GET, page, None).await?.good(self.access)?;
+            rows.append(&mut reply.json::<Vec<T>>(self.access)?);
+            match reply.header("link").and_then(next_cursor) {
+                Some(cursor) => page = format!("{path}?cursor={cursor}"),
+                None => return Ok(rows),
             }
         }
     }
 
-    /// Marks a key of a project as ours: in a project that we made its default key, in somebody's a further one.
-    async fn mark_key(&self, slug: &str, mark: &Mark, made: bool) -> Seen<()> {
-        let keys = self.keys(slug).await?;
-        if keys.iter().any(|key| key.name.parse::<Mark>().is_ok_and(|m| m.same(mark))) {
-            return Ok(());
-        }
-        let name = json!({"name": mark.to_string().chars().take(64).collect::<String>()});
-        match keys.first().filter(|_| made) {
-            Some(key) => self.call(Method::PUT, format!("{}{}/", self.keys_path(slug), key.id), Some(name)).await,
-            None => self.call(Method::POST, self.keys_path(slug), Some(name)).await,
-        }
-        .map(|_| ())
+    async fn keys(&self, slug: &str) -> Seen<Vec<WireKey>> {
+        self.pages(&self.keys_path(slug)).await
     }
+
+    /// Whether the project of that slug was made by golive for this mark. `None`: there is no such project.
+    async fn is_ours(&self, slug: &str, mark: &Mark) -> Seen<Option<bool>> {
+        let reply = self.send(Method::GET, self.project_path(slug), None).await?;
+        if reply.is_gone() {
+            return Ok(None);
+        }
+        let project: WireProject = reply.good(self.access)?.json(self.access)?;
+        Ok(Some(project.mark().is_some_and(|made| made.same(mark))))
+    }
+
+    /// Makes the project; says whether it is ours. One of that slug may be there: ours from before a crash or a lost
+    /// answer, or a stranger's.
+    async fn make(&self, slug: &str, mark: &Mark) -> Seen<bool> {
+        let body = json!({"name": cut(mark, NAMES.0), "slug": slug, "platform": "other"});
+        let made =
+            self.send(Method::POST, self.team_path(), Some(body)).await.and_then(|reply| reply.good(self.access));
+        match made {
+            Ok(_) => Ok(true),
+            Err(lost @ Fault::Lost(_)) => self.is_ours(slug, mark).await?.ok_or(lost),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Marks a key of a project as ours: in a project that we made its default key, in somebody's a further one.
+    async fn mark_key(&self, slug: &str, mark: &Mark, made: bool) -> Seen<WireKey> {
+        let keys = self.keys(slug).await?;
+        let (ours, free): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| is_of(&key.name, mark));
+        if let Some(key) = ours.into_iter().next() {
+            return Ok(key);
+        }
+        let name = json!({"name": cut(mark, NAMES.1)});
+        let free = free.into_iter().find(|key| made && key.name.parse::<Mark>().is_err());
+        let reply = match free {
+            Some(key) => self.send(Method::PUT, format!("{}{}/", self.keys_path(slug), key.id), Some(name)).await?,
+            None => self.send(Method::POST, self.keys_path(slug), Some(name)).await?,
+        };
+        reply.good(self.access)?.json(self.access)
+    }
+
+    async fn remove(&self, path: String) -> Seen<()> {
+        super::deleted(self.access, self.send(Method::DELETE, path, None).await?)
+    }
+}
+
+/// The cursor of the next page, if the header says that there are results on it.
+fn next_cursor(link: &str) -> Option<&str> {
+    let next = link.split(',').find(|part| part.contains("rel=\"next\"") && part.contains("results=\"true\""))?;
+    let (_, rest) = next.split_once("cursor=\"")?;
+    let cursor = rest.split('"').next()?;
+    cursor.chars().all(|c| c.is_ascii_alphanumeric() || ":-_.".contains(c)).then_some(cursor)
+}
+
+/// A row for each marked key of a project; one of nobody's if there is none. Where golive made a project and did not come
+/// to naming its key, the first key is the one.
+fn held(project: &WireProject, keys: &[WireKey]) -> Vec<Held<Project>> {
+    let row = |key: &WireKey, mark: Option<Mark>| Held {
+        id: Id(format!("{}/{}", project.slug, key.id)),
+        row: Project { slug: project.slug.clone(), dsn: mark.as_ref().map(|_| key.dsn.public.clone()) },
+        mark,
+    };
+    let marked: Vec<_> = keys.iter().filter_map(|key| Some(row(key, Some(key.name.parse().ok()?)))).collect();
+    match (marked.is_empty(), keys.first()) {
+        (false, _) => marked,
+        (true, Some(first)) => vec![row(first, project.mark())],
+        (true, None) => {
+            let row = Project { slug: project.slug.clone(), dsn: None };
+            vec![Held { id: Id(project.slug.clone()), mark: None, row }]
+        }
+    }
+}
+
+/// A row's id: the project's slug and the key's id.
+fn parts(id: &Id) -> (&str, &str) {
+    id.0.split_once('/').unwrap_or((&id.0, ""))
 }
 
 impl Provider<Project> for Projects<'_> {
     async fn list(&self) -> Seen<Vec<Held<Project>>> {
         let mut rows = Vec::new();
-        for slug in self.slugs().await? {
-            let keys = self.keys(&slug).await?;
-            let ours = keys.iter().find_map(|key| Some((key.name.parse::<Mark>().ok()?, key.dsn.public.clone())));
-            let (mark, dsn) = ours.map_or((None, None), |(mark, dsn)| (Some(mark), Some(dsn)));
-            rows.push(Held { id: Id(slug.clone()), mark, row: Project { slug, dsn } });
+        for project in self.pages::<WireProject>(&self.team_path()).await? {
+            rows.extend(held(&project, &self.keys(&project.slug).await?));
         }
         Ok(rows)
     }
 
     async fn create(&self, draft: Draft<'_, Project>) -> Seen<Created> {
-        let (organization, team) = self.place();
         let slug = &draft.row.slug;
-        let body = json!({"name": slug, "slug": slug, "platform": "other"});
-        let made = match self.call(Method::POST, format!("/teams/{organization}/{team}/projects/"), Some(body)).await {
-            Ok(_) => true,
-            // 409: a project of that slug is there already. It may be ours from before a crash, or a stranger's.
-            Err(Fault::Lost(_)) => self.keys(slug).await?.len() == 1,
-            Err(fault) => return Err(fault),
-        };
-        self.mark_key(slug, draft.mark, made).await?;
-        Ok(Created { id: Id(slug.clone()), secret: None })
+        let made = self.make(slug, draft.mark).await?;
+        let key = self.mark_key(slug, draft.mark, made).await?;
+        Ok(Created { id: Id(format!("{slug}/{}", key.id)), secret: None })
     }
 
     async fn update(&self, id: &Id, draft: Draft<'_, Project>) -> Seen<()> {
-        self.mark_key(&id.0, draft.mark, false).await
+        self.mark_key(parts(id).0, draft.mark, false).await.map(|_| ())
     }
 
-    /// Removes a project that holds nothing but our key; from somebody's project only our key.
+    /// Removes a project that golive made and that holds nothing but this key; from any other only this key.
     async fn delete(&self, id: &Id) -> Seen<()> {
-        let keys = match self.keys(&id.0).await {
-            Err(Fault::Rejected(_)) => return Ok(()),
-            keys => keys?,
+        let (slug, key) = parts(id);
+        let reply = self.send(Method::GET, self.project_path(slug), None).await?;
+        if reply.is_gone() {
+            return Ok(());
+        }
+        let project: WireProject = reply.good(self.access)?.json(self.access)?;
+        let alone = self.keys(slug).await?.iter().all(|k| k.id == key);
+        let whole = alone && project.mark().is_some();
+        self.remove(if whole { self.project_path(slug) } else { format!("{}{key}/", self.keys_path(slug)) }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_the_one_with_results() {
+        let link = |results: &str| {
+            format!(
+                "<https://x/?&cursor=100:-1:1>; rel=\"previous\"; results=\"false\"; cursor=\"100:-1:1\", \
+                <https://x/?&cursor=100:1:0>; rel=\"next\"; results=\"{results}\"; cursor=\"100:1:0\""
+            )
         };
-        let (ours, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.name.parse::<Mark>().is_ok());
-        if others.is_empty() {
-            let path = format!("/projects/{}/{id}/", self.place().0);
-            return super::gone_is_fine(self.call(Method::DELETE, path, None).await);
-        }
-        for key in ours {
-            super::gone_is_fine(
-                self.call(Method::DELETE, format!("{}{}/", self.keys_path(&id.0), key.id), None).await,
-            )?;
-        }
-        Ok(())
+        assert_eq!(next_cursor(&link("true")), Some("100:1:0"));
+        assert_eq!(next_cursor(&link("false")), None);
+        assert_eq!(next_cursor("<x>; rel=\"next\"; results=\"true\"; cursor=\"1&evil=1\""), None);
     }
 }

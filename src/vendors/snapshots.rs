@@ -7,9 +7,12 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::fault::Seen;
+use crate::fault::{Fault, Seen};
 
-type Slot<T> = Arc<Mutex<Option<(Instant, Arc<Vec<T>>)>>>;
+/// A vendor that is not well is asked again after this time, however many passes wait for it.
+const SPARED: Duration = Duration::from_secs(10);
+
+type Slot<T> = Arc<Mutex<Option<(Instant, Seen<Arc<Vec<T>>>)>>>;
 
 /// Listings of one kind of table, by credential (and zone).
 pub struct Snapshots<T> {
@@ -30,7 +33,7 @@ impl<T> Snapshots<T> {
     /// The listing, made anew if it is old. Of several passes that ask at once one lists and all are served.
     ///
     /// # Errors
-    /// It could not be listed; that is never taken for an empty table, and the next pass tries again.
+    /// It could not be listed; that is never taken for an empty table, and is soon tried again.
     pub async fn read<F>(&self, key: &str, list: impl FnOnce() -> F) -> Seen<Arc<Vec<T>>>
     where
         F: Future<Output = Seen<Vec<T>>>,
@@ -38,13 +41,23 @@ impl<T> Snapshots<T> {
         let slot = self.slot(key).await;
         let mut held = slot.lock().await;
         if let Some((at, rows)) = &*held
-            && at.elapsed() < self.fresh
+            && at.elapsed() < self.lasts(rows)
         {
-            return Ok(rows.clone());
+            return rows.clone();
         }
-        let rows = Arc::new(list().await?);
+        let rows = list().await.map(Arc::new);
         *held = Some((Instant::now(), rows.clone()));
-        Ok(rows)
+        rows
+    }
+
+    /// How long what was seen counts. The transport's gate knows better when to ask a vendor that said to wait, or a
+    /// credential that was denied.
+    fn lasts(&self, seen: &Seen<Arc<Vec<T>>>) -> Duration {
+        match seen {
+            Ok(_) => self.fresh,
+            Err(Fault::Denied(_) | Fault::Throttled { .. }) => Duration::ZERO,
+            Err(fault) => fault.again().min(SPARED),
+        }
     }
 
     /// Makes the next read list anew: after a write of ours.
@@ -56,7 +69,6 @@ impl<T> Snapshots<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Fault;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     #[tokio::test(start_paused = true)]
@@ -71,11 +83,24 @@ mod tests {
         assert_eq!(read().await.unwrap()[0], 2);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_failed_listing_is_an_error_and_not_an_empty_table() {
+        let (snapshots, lists) = (Snapshots::<u8>::new(Duration::from_secs(60)), AtomicUsize::new(0));
+        let failing = || async {
+            lists.fetch_add(1, SeqCst);
+            Err(Fault::Unreachable("gone".into()))
+        };
+        assert!(snapshots.read("a", failing).await.is_err());
+        assert!(snapshots.read("a", failing).await.is_err());
+        assert_eq!(lists.load(SeqCst), 1, "a vendor that is not well is spared");
+        tokio::time::advance(SPARED).await;
+        assert_eq!(*snapshots.read("a", || async { Ok(vec![7]) }).await.unwrap(), vec![7]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_denied_credential_is_the_gates_matter() {
         let snapshots: Snapshots<u8> = Snapshots::new(Duration::from_secs(60));
-        let failed = || async { Err(Fault::Unreachable("gone".into())) };
-        assert!(snapshots.read("a", failed).await.is_err());
+        assert!(snapshots.read("a", || async { Err(Fault::Denied("no".into())) }).await.is_err());
         assert_eq!(*snapshots.read("a", || async { Ok(vec![7]) }).await.unwrap(), vec![7]);
     }
 }

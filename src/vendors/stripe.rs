@@ -24,11 +24,13 @@ const LIVE: Limit = Limit { per_second: 25.0, burst: 20.0 };
 const TEST: Limit = Limit { per_second: 6.0, burst: 6.0 };
 /// The most that one page holds.
 const PAGE: i64 = 100;
+/// How often a create goes on with a further key, where Stripe has kept a failure of its own for the one before.
+const KEYS: usize = 3;
 
 impl Access {
     /// A Stripe account, by secret or restricted key.
     pub fn stripe(account: &str, endpoint: Option<&str>, key: SecretString, roots: Option<String>) -> Self {
-        let live = key.expose_secret().contains("_live_");
+        let live = is_live(&key) != Some(false);
         Access {
             vendor: "Stripe",
             account: account.to_owned(),
@@ -38,9 +40,33 @@ impl Access {
             roots,
             limit: if live { LIVE } else { TEST },
             explain,
+            is_quota: |_| false,
             scope: Vec::new(),
         }
     }
+}
+
+/// Whether a key moves real money, by its prefix: <https://docs.stripe.com/keys>. `None`: this is no key for a server.
+pub fn is_live(key: &SecretString) -> Option<bool> {
+    let kind = key.expose_secret().strip_prefix("sk_").or_else(|| key.expose_secret().strip_prefix("rk_"))?;
+    match kind.split('_').next() {
+        Some("live") => Some(true),
+        Some("test") => Some(false),
+        _ => None,
+    }
+}
+
+/// Refuses a key of the other mode, before anything is asked with it.
+///
+/// # Errors
+/// The key is of the other mode, or publishable.
+pub fn check_mode(access: &Access, live: bool) -> Seen<()> {
+    let (wanted, prefix) = if live { ("live", "sk_live_ or rk_live_") } else { ("test", "sk_test_ or rk_test_") };
+    if is_live(&access.credential) == Some(live) {
+        return Ok(());
+    }
+    let text = format!("{} is declared in {wanted} mode, and its key does not begin with {prefix}", access.name());
+    Err(Fault::Denied(format!("{text}. Correct the account's mode or its Secret")))
 }
 
 fn explain(body: &Value) -> Option<String> {
@@ -96,8 +122,32 @@ impl Endpoints<'_> {
         let mut headers = vec![("stripe-version", VERSION.to_string())];
         headers.extend(key.map(|key| ("idempotency-key", key.to_owned())));
         let body = request.body.map_or(Body::None, Body::Form);
-        self.transport.call(self.access, Call { method, path: format!("{}{query}", request.path), body, headers }).await
+        self.transport.send(self.access, Call { method, path: format!("{}{query}", request.path), body, headers }).await
     }
+
+    /// The endpoint that an earlier try of this create has made. Its secret was shown once, and is not known.
+    async fn made(&self, draft: Draft<'_, Endpoint>) -> Seen<Option<Created>> {
+        let of_attempt = |held: &Held<Endpoint>| held.is_of(draft.mark) && held.row.attempt == draft.row.attempt;
+        Ok(self.list().await?.into_iter().find(of_attempt).map(|held| Created { id: held.id, secret: None }))
+    }
+}
+
+fn create_request(draft: Draft<'_, Endpoint>) -> RequestBuilder {
+    let events: Vec<_> = draft.row.events.iter().filter_map(|event| event.parse().ok()).collect();
+    let request = CreateWebhookEndpoint::new(events, draft.row.url.clone())
+        .metadata(metadata(draft.row, draft.mark))
+        .description(draft.mark.to_string());
+    let version = draft.row.api_version.as_ref().and_then(|version| version.parse::<stripe_shared::ApiVersion>().ok());
+    match version {
+        Some(version) => request.api_version(version).build(),
+        None => request.build(),
+    }
+}
+
+/// A failure that Stripe kept for the idempotency key, and gives again for a day:
+/// <https://docs.stripe.com/api/idempotent_requests>.
+fn is_kept_failure(reply: &Reply) -> bool {
+    reply.status >= 500 && reply.header("idempotent-replayed") == Some("true")
 }
 
 fn metadata(row: &Endpoint, mark: &Mark) -> HashMap<String, String> {
@@ -140,7 +190,7 @@ impl Provider<Endpoint> for Endpoints<'_> {
             if let Some(last) = rows.last() {
                 request = request.starting_after(last.id.0.clone());
             }
-            let page: List = self.send(request.build(), None).await?.json(self.access)?;
+            let page: List = self.send(request.build(), None).await?.good(self.access)?.json(self.access)?;
             let empty = page.data.is_empty();
             rows.extend(page.data.into_iter().map(Held::from));
             match (page.has_more, empty) {
@@ -153,18 +203,25 @@ impl Provider<Endpoint> for Endpoints<'_> {
         }
     }
 
+    /// Under one key a create has one effect, and its answer is kept with it: a failure too. Then the endpoint is looked
+    /// for, and made under a key that follows from the first, so that a restart comes to the same keys.
     async fn create(&self, draft: Draft<'_, Endpoint>) -> Seen<Created> {
-        let events: Vec<_> = draft.row.events.iter().filter_map(|event| event.parse().ok()).collect();
-        let mut request = CreateWebhookEndpoint::new(events, draft.row.url.clone())
-            .metadata(metadata(draft.row, draft.mark))
-            .description(draft.mark.to_string());
-        if let Some(version) =
-            draft.row.api_version.as_ref().and_then(|version| version.parse::<stripe_shared::ApiVersion>().ok())
-        {
-            request = request.api_version(version);
+        for turn in 0..KEYS {
+            let key = if turn == 0 { draft.key.to_owned() } else { format!("{}.{turn}", draft.key) };
+            let reply = self.send(create_request(draft), Some(&key)).await?;
+            if is_kept_failure(&reply) {
+                match self.made(draft).await? {
+                    Some(created) => return Ok(created),
+                    None => continue,
+                }
+            }
+            let wire: Wire = reply.good(self.access).map_err(at_the_cap)?.json(self.access)?;
+            return Ok(Created { id: Id(wire.id), secret: wire.secret.map(|secret| secret.0.into()) });
         }
-        let wire: Wire = self.send(request.build(), Some(draft.key)).await.map_err(at_the_cap)?.json(self.access)?;
-        Ok(Created { id: Id(wire.id), secret: wire.secret.map(|secret| secret.0.into()) })
+        Err(Fault::Lost(format!(
+            "{} keeps a failure of its own for this endpoint, under {KEYS} keys",
+            self.access.name()
+        )))
     }
 
     async fn update(&self, id: &Id, draft: Draft<'_, Endpoint>) -> Seen<()> {
@@ -174,20 +231,52 @@ impl Provider<Endpoint> for Endpoints<'_> {
             .enabled_events(events)
             .disabled(!draft.row.enabled)
             .metadata(metadata(draft.row, draft.mark));
-        self.send(request.build(), None).await.map(|_| ())
+        super::changed(self.access, self.send(request.build(), None).await?, id)
     }
 
     async fn delete(&self, id: &Id) -> Seen<()> {
-        super::gone_is_fine(self.send(DeleteWebhookEndpoint::new(id.0.as_str()).build(), None).await)
+        super::deleted(self.access, self.send(DeleteWebhookEndpoint::new(id.0.as_str()).build(), None).await?)
     }
 }
 
 /// Stripe has no code for a full account, only words.
 fn at_the_cap(fault: Fault) -> Fault {
     match fault {
-        Fault::Rejected(text) if text.contains("maximum") || text.contains("limit") => Fault::Rejected(format!(
-            "{text}. Delete endpoints that nobody uses in Stripe's dashboard; golive tries again"
-        )),
+        Fault::Rejected(text) if text.contains("endpoint") && (text.contains("maximum") || text.contains("limit")) => {
+            Fault::Rejected(format!(
+                "{text}. Delete endpoints that nobody uses in Stripe's dashboard; golive tries again"
+            ))
+        }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_of_a_key_is_its_prefix() {
+        let cases = [
+            ("sk_live_1", Some(true)),
+            ("rk_live_1", Some(true)),
+            ("sk_test_1", Some(false)),
+            ("pk_live_1", None),
+            ("", None),
+        ];
+        for (key, live) in cases {
+            assert_eq!(is_live(&key.to_owned().into()), live, "{key}");
+        }
+        let access = Access::stripe("pay", None, "sk_test_1".to_owned().into(), None);
+        assert_eq!(check_mode(&access, false), Ok(()));
+        assert!(check_mode(&access, true).unwrap_err().to_string().contains("sk_live_"));
+    }
+
+    #[test]
+    fn a_full_account_is_told_with_what_to_do() {
+        let full = at_the_cap(Fault::Rejected("You have reached the maximum of 16 test webhook endpoints.".into()));
+        assert!(full.to_string().contains("Delete endpoints"));
+        let other = Fault::Rejected("limit must be at most 100".into());
+        assert_eq!(at_the_cap(other.clone()), other);
     }
 }

@@ -1,5 +1,6 @@
 //! One HTTP transport for every vendor: timeout, throttle per credential, Retry-After, circuit, redaction, metrics.
 
+mod access;
 mod answer;
 mod bucket;
 
@@ -13,72 +14,24 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Method};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+use reqwest::{Certificate, Client, Method, RequestBuilder};
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
+use tracing::Instrument;
 
+pub use access::{Access, Limit, Scheme};
 pub use answer::{Explain, Reply};
-use bucket::Gate;
+use bucket::{Gate, Lesson};
 
 use crate::fault::{Fault, Seen};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(5);
-
-/// How many requests a credential may make.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limit {
-    /// Requests per second, in the long run.
-    pub per_second: f64,
-    /// Requests at once.
-    pub burst: f64,
-}
-
-/// How a vendor is told who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// `Authorization: Bearer …`.
-    Bearer,
-}
-
-/// One vendor account, as the transport needs it.
-#[derive(Clone)]
-pub struct Access {
-    /// The vendor's name, for messages.
-    pub vendor: &'static str,
-    /// The ProviderAccount.
-    pub account: String,
-    /// Where the API is, without a slash at the end.
-    pub base: String,
-    /// The token or key.
-    pub credential: SecretString,
-    /// How it is sent.
-    pub scheme: Scheme,
-    /// Roots that are trusted beside the system's, in PEM.
-    pub roots: Option<String>,
-    /// The published limit, or our share of it.
-    pub limit: Limit,
-    /// The vendor's own words in an error body.
-    pub explain: Explain,
-    /// What else the vendor's client has to know: an account id, an organization.
-    pub scope: Vec<String>,
-}
-
-impl Access {
-    /// Tells credentials apart without showing them: 12 hex digits.
-    pub fn fingerprint(&self) -> String {
-        let text = format!("{} {} {}", self.vendor, self.base, self.credential.expose_secret());
-        Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    fn name(&self) -> String {
-        format!("{} (account `{}`)", self.vendor, self.account)
-    }
-}
+/// Shorter than vendors keep idle connections, so that a write does not go into one that they are closing.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// What a request carries.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub enum Body {
     /// Nothing.
     #[default]
@@ -90,7 +43,7 @@ pub enum Body {
 }
 
 /// One request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     /// The method.
     pub method: Method,
@@ -118,12 +71,62 @@ impl Call {
     fn is_read(&self) -> bool {
         self.method == Method::GET
     }
+
+    /// What is done to what, without the query.
+    fn route(&self) -> String {
+        format!("{} {}", self.method, self.path.split('?').next().unwrap_or_default())
+    }
+}
+
+/// Why there is no answer.
+enum Broken {
+    /// What we were given to call with cannot be used.
+    Unusable(String),
+    /// There was no connection: nothing was sent.
+    Unsent(String),
+    /// The connection ended before there was an answer.
+    Hung(String),
+    /// There is no answer in time, or none that can be read.
+    Cut(String),
+}
+
+impl Broken {
+    /// `waits` is true until the answer begins.
+    fn of(error: reqwest::Error, waits: bool) -> Self {
+        let (connects, late) = (error.is_connect(), error.is_timeout());
+        let (builds, text) = (error.is_builder(), plain(error));
+        match (builds, connects) {
+            (true, _) => Broken::Unusable("its credential or address has characters that HTTP does not take".into()),
+            (_, true) => Broken::Unsent(text),
+            _ if waits && !late => Broken::Hung(text),
+            _ => Broken::Cut(text),
+        }
+    }
+
+    /// Whether a read is worth a second try at once: not after a wait that used up the patience.
+    fn is_brief(&self) -> bool {
+        matches!(self, Broken::Unsent(_) | Broken::Hung(_))
+    }
+
+    /// A write without an answer may have been carried out.
+    fn fault(&self, access: &Access, call: &Call) -> Fault {
+        let (Broken::Unusable(why) | Broken::Unsent(why) | Broken::Hung(why) | Broken::Cut(why)) = self;
+        let text =
+            answer::bounded(&access.redacted(&format!("{} did not answer {}: {why}", access.name(), call.route())));
+        match self {
+            Broken::Unusable(why) => Fault::Denied(format!("{} cannot be called: {why}", access.name())),
+            Broken::Unsent(_) => Fault::Unreachable(text),
+            _ if call.is_read() => Fault::Unreachable(text),
+            _ => Fault::Lost(text),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     vendor: &'static str,
     account: String,
+    method: String,
     code: String,
 }
 
@@ -155,67 +158,70 @@ impl Transport {
     /// # Errors
     /// The credential's gate is closed, nobody answered, or the answer is a refusal.
     pub async fn call(&self, access: &Access, call: Call) -> Seen<Reply> {
-        let gate = self.gate(access);
-        gate.pass(&access.name()).await?;
+        self.send(access, call).await?.good(access)
+    }
+
+    /// Makes a request and gives the vendor's answer, whatever it is: for those who read more from a refusal.
+    ///
+    /// # Errors
+    /// The credential's gate is closed, or nobody answered.
+    pub async fn send(&self, access: &Access, call: Call) -> Seen<Reply> {
+        let (gate, route) = (self.gate(access), call.route());
+        gate.pass(&access.name(), &route).await?;
         let mut result = self.attempt(access, &call).await;
-        if call.is_read() && matches!(result, Err(Fault::Unreachable(_))) {
+        if call.is_read() && result.as_ref().is_err_and(Broken::is_brief) {
+            gate.pass(&access.name(), &route).await?;
             result = self.attempt(access, &call).await;
         }
-        if let Err(fault) = &result {
-            gate.learn(fault);
-        } else {
-            gate.open();
+        let reply = result.map_err(|broken| broken.fault(access, &call))?;
+        if let Some(lesson) = lesson(access, &reply) {
+            gate.learn(&route, lesson);
         }
+        Ok(reply)
+    }
+
+    async fn attempt(&self, access: &Access, call: &Call) -> Result<Reply, Broken> {
+        let route = call.route();
+        let span = tracing::debug_span!("vendor", name = access.vendor, account = access.account, route);
+        let started = Instant::now();
+        let result = self.exchange(access, call).instrument(span.clone()).await;
+        let took = started.elapsed();
+        let code = result.as_ref().map_or_else(|_| "none".to_owned(), |reply| reply.status.to_string());
+        span.in_scope(|| tracing::debug!(code, milliseconds = took.as_millis(), "answered"));
+        self.seconds.observe(took.as_secs_f64());
+        let method = call.method.to_string();
+        self.requests
+            .get_or_create(&Labels { vendor: access.vendor, account: access.account.clone(), method, code })
+            .inc();
         result
     }
 
-    async fn attempt(&self, access: &Access, call: &Call) -> Seen<Reply> {
-        let started = Instant::now();
-        let result = self.exchange(access, call).await;
-        self.seconds.observe(started.elapsed().as_secs_f64());
-        let code = match &result {
-            Ok(reply) => reply.status.to_string(),
-            Err(_) => "none".to_owned(),
-        };
-        tracing::debug!(vendor = access.vendor, account = access.account, method = %call.method, path = call.path, code, "request");
-        self.requests.get_or_create(&Labels { vendor: access.vendor, account: access.account.clone(), code }).inc();
-        let reply = result.map_err(|error| lost_or_unreachable(access, call, &error))?;
-        answer::judge(access, call.is_read(), reply)
-    }
-
-    async fn exchange(&self, access: &Access, call: &Call) -> Result<Reply, String> {
+    async fn exchange(&self, access: &Access, call: &Call) -> Result<Reply, Broken> {
         let client = self.client(access.roots.as_ref())?;
-        let mut request = client.request(call.method.clone(), format!("{}{}", access.base, call.path));
-        request = match access.scheme {
-            Scheme::Bearer => request.bearer_auth(access.credential.expose_secret()),
-        };
-        for (name, value) in &call.headers {
-            request = request.header(*name, value);
-        }
-        request = match &call.body {
-            Body::None => request,
-            Body::Json(json) => request.json(json),
-            Body::Form(form) => request.header("content-type", "application/x-www-form-urlencoded").body(form.clone()),
-        };
-        let response = request.send().await.map_err(plain)?;
-        answer::read(response).await
+        let request = client.request(call.method.clone(), format!("{}{}", access.base, call.path));
+        let response = dressed(request, access, call).send().await.map_err(|e| Broken::of(e, true))?;
+        answer::read(response, call.is_read()).await
     }
 
     /// One client for each set of roots: they keep their connections.
-    fn client(&self, roots: Option<&String>) -> Result<Client, String> {
+    fn client(&self, roots: Option<&String>) -> Result<Client, Broken> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&roots.cloned()) {
             return Ok(client.clone());
         }
         let agent = concat!("golive/", env!("CARGO_PKG_VERSION"));
-        let mut builder =
-            Client::builder().user_agent(agent).timeout(TIMEOUT).connect_timeout(CONNECT).redirect(Policy::none());
+        let builder = Client::builder().user_agent(agent).redirect(Policy::none()).pool_idle_timeout(IDLE);
+        let mut builder = builder.timeout(TIMEOUT).connect_timeout(CONNECT);
         if let Some(pem) = roots {
-            let bundle =
-                Certificate::from_pem_bundle(pem.as_bytes()).map_err(|e| format!("its caBundle is no PEM: {e}"))?;
+            let bundle = Certificate::from_pem_bundle(pem.as_bytes());
+            let bundle = bundle.map_err(|e| Broken::Unusable(format!("its caBundle is no PEM: {}", plain(e))))?;
+            if bundle.is_empty() {
+                return Err(Broken::Unusable("its caBundle holds no certificate".into()));
+            }
             builder = bundle.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
         }
-        let client = builder.build().map_err(plain)?;
+        let client =
+            builder.build().map_err(|e| Broken::Unusable(format!("its roots cannot be used: {}", plain(e))))?;
         clients.insert(roots.cloned(), client.clone());
         Ok(client)
     }
@@ -223,6 +229,30 @@ impl Transport {
     fn gate(&self, access: &Access) -> Arc<Gate> {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         gates.entry(access.fingerprint()).or_insert_with(|| Arc::new(Gate::new(access.limit))).clone()
+    }
+}
+
+/// The request with its credential, headers and body.
+fn dressed(request: RequestBuilder, access: &Access, call: &Call) -> RequestBuilder {
+    let request = match access.scheme {
+        Scheme::Bearer => request.bearer_auth(access.credential.expose_secret()),
+    };
+    let request = call.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+    match &call.body {
+        Body::None => request,
+        Body::Json(json) => request.json(json),
+        Body::Form(form) => request.header("content-type", "application/x-www-form-urlencoded").body(form.clone()),
+    }
+}
+
+/// What an answer teaches about its credential. 401 is about the credential, 403 about what it was used for.
+fn lesson(access: &Access, reply: &Reply) -> Option<Lesson> {
+    match (reply.fault(access), reply.wait()) {
+        (None, _) => Some(Lesson::Good),
+        (Some(fault), Some(after)) => Some(Lesson::Wait(after, Fault::Throttled { message: fault.to_string(), after })),
+        (Some(fault @ Fault::Denied(_)), _) if reply.status == 401 => Some(Lesson::Denied(fault)),
+        (Some(fault @ Fault::Denied(_)), _) => Some(Lesson::Forbidden(fault)),
+        _ => None,
     }
 }
 
@@ -236,18 +266,4 @@ fn plain(error: reqwest::Error) -> String {
         cause = inner.source();
     }
     text
-}
-
-/// A write without an answer may have been carried out.
-fn lost_or_unreachable(access: &Access, call: &Call, error: &str) -> Fault {
-    let text =
-        answer::bounded(&format!("{} did not answer {} {}: {error}", access.name(), call.method, bare(&call.path)));
-    if call.is_read() || error.contains("connect") || error.contains("caBundle") {
-        return Fault::Unreachable(text);
-    }
-    Fault::Lost(text)
-}
-
-fn bare(path: &str) -> &str {
-    path.split('?').next().unwrap_or(path)
 }

@@ -1,6 +1,7 @@
 //! UptimeRobot: monitors (API v3). <https://uptimerobot.com/api/v3/>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use reqwest::Method;
 use secrecy::SecretString;
@@ -15,6 +16,9 @@ const BASE: &str = "https://api.uptimerobot.com/v3";
 /// The free plan's 10 requests a minute: <https://uptimerobot.com/api/>.
 const LIMIT: Limit = Limit { per_second: 10.0 / 60.0, burst: 10.0 };
 
+/// How long lists may stay behind what was written: as long as the official Terraform provider waits at most.
+pub const LAG: Duration = Duration::from_secs(180);
+
 impl Access {
     /// An UptimeRobot account, by its main API key.
     pub fn uptime_robot(account: &str, endpoint: Option<&str>, key: SecretString, roots: Option<String>) -> Self {
@@ -27,6 +31,9 @@ impl Access {
             roots,
             limit: LIMIT,
             explain,
+            is_quota: |body| {
+                body["code"] == "MONITOR_LIMIT" || body["message"].as_str().is_some_and(|text| text.contains("limit"))
+            },
             scope: Vec::new(),
         }
     }
@@ -54,11 +61,11 @@ struct Page {
 struct Wire {
     id: Value,
     #[serde(default)]
-    friendly_name: String,
+    friendly_name: Option<String>,
     #[serde(default)]
-    url: String,
+    url: Option<String>,
     #[serde(default)]
-    interval: u32,
+    interval: Option<u32>,
     #[serde(default)]
     custom_fields: Option<Value>,
 }
@@ -100,9 +107,9 @@ impl From<Wire> for Held<Monitor> {
             _ => None,
         };
         let row = Monitor {
-            name: unescaped(&wire.friendly_name),
-            url: unescaped(&wire.url),
-            every_seconds: wire.interval,
+            name: unescaped(&wire.friendly_name.unwrap_or_default()),
+            url: unescaped(&wire.url.unwrap_or_default()),
+            every_seconds: wire.interval.unwrap_or_default(),
             alert_after_seconds: text("golive_alert_after").and_then(|n| n.parse().ok()).unwrap_or(0),
         };
         Held { id: Id(plain(&wire.id)), mark, row }
@@ -140,51 +147,95 @@ fn unescaped(text: &str) -> String {
 }
 
 impl Monitors<'_> {
-    /// The ours of this mark that a listing shows, after a create whose outcome is not known.
-    async fn found(&self, mark: &Mark) -> Seen<Option<Created>> {
-        let ours = self.list().await?.into_iter().find(|held| held.is_of(mark));
-        Ok(ours.map(|held| Created { id: held.id, secret: None }))
+    /// The one of this draft that a listing shows, after a create whose outcome is not known.
+    async fn found(&self, draft: Draft<'_, Monitor>) -> Seen<Option<Created>> {
+        let same = |held: &Held<Monitor>| held.is_of(draft.mark) && held.row.url == draft.row.url;
+        Ok(self.list().await?.into_iter().find(same).map(|held| Created { id: held.id, secret: None }))
+    }
+
+    /// Looks for what a create may have made. Lists lag behind: what they do not show may be there all the same.
+    async fn look(&self, draft: Draft<'_, Monitor>, fault: Fault) -> Seen<Created> {
+        let lost = || {
+            Fault::Lost(format!("{fault}: the monitor may have been made, and is looked for before it is made again"))
+        };
+        self.found(draft).await?.ok_or_else(lost)
     }
 }
 
 impl Provider<Monitor> for Monitors<'_> {
+    /// The oldest first: of two alike the older one is kept.
     async fn list(&self) -> Seen<Vec<Held<Monitor>>> {
-        let (mut rows, mut path) = (Vec::new(), Some("/monitors?limit=50".to_owned()));
+        let (mut rows, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut path = Some("/monitors?limit=50".to_owned());
         while let Some(next) = path {
+            if !seen.insert(next.clone()) {
+                return Err(Fault::Unreachable(format!("{} lists the same page again and again", self.access.name())));
+            }
             let page: Page = self.transport.call(self.access, Call::new(Method::GET, next)).await?.json(self.access)?;
             rows.extend(page.data.into_iter().map(Held::from));
-            path = page.next_link.as_deref().and_then(cursor);
+            path = page.next_link.filter(|link| !link.is_empty()).map(|link| self.cursor(&link)).transpose()?;
         }
+        rows.sort_by_key(|held: &Held<Monitor>| (held.id.0.len(), held.id.clone()));
         Ok(rows)
     }
 
     /// A create may answer "not found" after it has stored the monitor: then it is looked for, never repeated blindly.
     async fn create(&self, draft: Draft<'_, Monitor>) -> Seen<Created> {
         let call = Call::new(Method::POST, "/monitors").json(wire(draft.row, draft.mark));
-        match self.transport.call(self.access, call).await {
-            Ok(reply) => {
-                let made: Wire = reply.json(self.access)?;
-                Ok(Created { id: Id(plain(&made.id)), secret: None })
-            }
-            Err(fault @ (Fault::Rejected(_) | Fault::Lost(_))) => self.found(draft.mark).await?.ok_or(fault),
-            Err(fault) => Err(fault),
+        let reply = match self.transport.send(self.access, call).await {
+            Err(fault @ Fault::Lost(_)) => return self.look(draft, fault).await,
+            reply => reply?,
+        };
+        match reply.fault(self.access) {
+            Some(fault) if reply.is_gone() || matches!(fault, Fault::Lost(_)) => self.look(draft, fault).await,
+            Some(fault) => Err(fault),
+            None => match reply.json::<Wire>(self.access) {
+                Ok(made) => Ok(Created { id: Id(plain(&made.id)), secret: None }),
+                Err(fault) => self.look(draft, fault).await,
+            },
         }
     }
 
     async fn update(&self, id: &Id, draft: Draft<'_, Monitor>) -> Seen<()> {
         let call = Call::new(Method::PATCH, format!("/monitors/{id}")).json(wire(draft.row, draft.mark));
-        self.transport.call(self.access, call).await.map(|_| ())
+        super::changed(self.access, self.transport.send(self.access, call).await?, id)
     }
 
     async fn delete(&self, id: &Id) -> Seen<()> {
-        super::gone_is_fine(
-            self.transport.call(self.access, Call::new(Method::DELETE, format!("/monitors/{id}"))).await,
+        super::deleted(
+            self.access,
+            self.transport.send(self.access, Call::new(Method::DELETE, format!("/monitors/{id}"))).await?,
         )
     }
 }
 
-/// The path of the next page: the link's own host is not trusted.
-fn cursor(link: &str) -> Option<String> {
-    let (_, query) = link.split_once('?')?;
-    (!query.is_empty()).then(|| format!("/monitors?{query}"))
+impl Monitors<'_> {
+    /// The path of the next page: the link's own host is not trusted, and a link without query is no end of the list.
+    fn cursor(&self, link: &str) -> Seen<String> {
+        match link.split_once('?') {
+            Some((_, query)) if !query.is_empty() => Ok(format!("/monitors?{query}")),
+            _ => Err(Fault::Unreachable(format!("{} names a next page that cannot be asked for", self.access.name()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_came_through_html_is_itself_again() {
+        for (wire, text) in [("a &amp; b", "a & b"), ("&amp;lt;", "&lt;"), ("it&#39;s &quot;up&quot;", "it's \"up\"")] {
+            assert_eq!(unescaped(wire), text);
+        }
+    }
+
+    #[test]
+    fn custom_fields_are_read_as_map_and_as_list_and_strangers_have_none() {
+        let (map, list) = (json!({"golive_owner": "o"}), json!([{"key": "golive_owner", "value": "o"}]));
+        assert_eq!(fields(Some(&map)), fields(Some(&list)));
+        let wire: Wire =
+            serde_json::from_value(json!({"id": 7, "type": "NEW", "customFields": null, "status": "ODD"})).unwrap();
+        assert_eq!(Held::from(wire).mark, None);
+    }
 }

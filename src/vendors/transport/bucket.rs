@@ -1,5 +1,6 @@
-//! The gate of one credential: a token bucket, the vendor's own word to wait, and a circuit for a revoked credential.
+//! The gate of one credential: a token bucket, the vendor's own word to wait, and a circuit for a denied credential.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,10 +14,51 @@ const PROBE: Duration = Duration::from_secs(60);
 /// The longest wait for a place; beyond it the pass goes on without this vendor.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What an answer teaches the gate.
+pub enum Lesson {
+    /// The vendor wants to be left alone.
+    Wait(Duration, Fault),
+    /// The credential is no good.
+    Denied(Fault),
+    /// The credential may not do this one thing.
+    Forbidden(Fault),
+    /// The credential is good for this.
+    Good,
+}
+
+struct Shut {
+    until: Instant,
+    fault: Fault,
+}
+
+impl Shut {
+    fn for_(wait: Duration, fault: Fault) -> Self {
+        Shut { until: Instant::now() + wait, fault }
+    }
+
+    /// Refuses until the time is over; of a denial one call is then let through, to see.
+    fn refuse(&mut self, now: Instant) -> Seen<()> {
+        let left = self.until.saturating_duration_since(now);
+        match &self.fault {
+            Fault::Throttled { message, .. } if !left.is_zero() => {
+                Err(Fault::Throttled { message: message.clone(), after: left })
+            }
+            fault if !left.is_zero() => Err(fault.clone()),
+            Fault::Throttled { .. } => Ok(()),
+            _ => {
+                self.until = now + PROBE;
+                Ok(())
+            }
+        }
+    }
+}
+
 struct State {
     tokens: f64,
     at: Instant,
-    closed: Option<(Instant, Fault)>,
+    shut: Option<Shut>,
+    /// By method and path: what this credential may not do.
+    forbidden: HashMap<String, Shut>,
 }
 
 /// Lets requests of one credential through at its rate.
@@ -28,7 +70,8 @@ pub struct Gate {
 impl Gate {
     /// An open gate with a full bucket.
     pub fn new(limit: Limit) -> Self {
-        Gate { limit, state: Mutex::new(State { tokens: limit.burst, at: Instant::now(), closed: None }) }
+        let state = State { tokens: limit.burst, at: Instant::now(), shut: None, forbidden: HashMap::new() };
+        Gate { limit, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -39,26 +82,19 @@ impl Gate {
     ///
     /// # Errors
     /// The gate is closed, or the wait would be too long.
-    pub async fn pass(&self, who: &str) -> Seen<()> {
-        let wait = self.take(Instant::now(), who)?;
-        if !wait.is_zero() {
-            sleep(wait).await;
+    pub async fn pass(&self, who: &str, route: &str) -> Seen<()> {
+        let wait = self.take(Instant::now(), who, route)?;
+        if wait.is_zero() {
+            return Ok(());
         }
-        Ok(())
+        sleep(wait).await;
+        self.still_open(Instant::now())
     }
 
-    fn take(&self, now: Instant, who: &str) -> Seen<Duration> {
+    fn take(&self, now: Instant, who: &str, route: &str) -> Seen<Duration> {
         let mut state = self.state();
-        if let Some((until, fault)) = &state.closed {
-            let left = until.saturating_duration_since(now);
-            if !left.is_zero() {
-                return Err(match fault {
-                    Fault::Throttled { message, .. } => Fault::Throttled { message: message.clone(), after: left },
-                    other => other.clone(),
-                });
-            }
-            state.closed = None;
-        }
+        state.shut.as_mut().map_or(Ok(()), |shut| shut.refuse(now))?;
+        state.forbidden.get_mut(route).map_or(Ok(()), |shut| shut.refuse(now))?;
         let earned = now.saturating_duration_since(state.at).as_secs_f64() * self.limit.per_second;
         let tokens = (state.tokens + earned).min(self.limit.burst) - 1.0;
         let wait = Duration::from_secs_f64((-tokens).max(0.0) / self.limit.per_second);
@@ -70,19 +106,28 @@ impl Gate {
         Ok(wait)
     }
 
-    /// Closes the gate where the fault says so.
-    pub fn learn(&self, fault: &Fault) {
-        let wait = match fault {
-            Fault::Throttled { after, .. } => *after,
-            Fault::Denied(_) => PROBE,
-            _ => return,
-        };
-        self.state().closed = Some((Instant::now() + wait, fault.clone()));
+    /// Others may have been told to wait while this one stood in line.
+    fn still_open(&self, now: Instant) -> Seen<()> {
+        let mut state = self.state();
+        state.shut.as_mut().filter(|shut| shut.until > now).map_or(Ok(()), |shut| shut.refuse(now))
     }
 
-    /// Notes that the vendor answers.
-    pub fn open(&self) {
-        self.state().closed = None;
+    /// Learns from an answer. A good one does not undo a wait: it may have been asked for before that.
+    pub fn learn(&self, route: &str, lesson: Lesson) {
+        let mut state = self.state();
+        match lesson {
+            Lesson::Wait(wait, fault) => state.shut = Some(Shut::for_(wait, fault)),
+            Lesson::Denied(fault) => state.shut = Some(Shut::for_(PROBE, fault)),
+            Lesson::Forbidden(fault) => {
+                let now = Instant::now();
+                state.forbidden.retain(|_, shut| shut.until + PROBE > now);
+                state.forbidden.insert(route.to_owned(), Shut::for_(PROBE, fault));
+            }
+            Lesson::Good => {
+                state.shut.take_if(|shut| matches!(shut.fault, Fault::Denied(_)));
+                state.forbidden.remove(route);
+            }
+        }
     }
 }
 
@@ -94,30 +139,72 @@ mod tests {
         Gate::new(Limit { per_second: 2.0, burst: 2.0 })
     }
 
+    fn slow(seconds: u64) -> Lesson {
+        let after = Duration::from_secs(seconds);
+        Lesson::Wait(after, Fault::Throttled { message: "slow".into(), after })
+    }
+
+    fn no() -> Fault {
+        Fault::Denied("no".into())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn beyond_the_burst_requests_come_at_the_rate() {
         let (gate, started) = (gate(), Instant::now());
         for _ in 0..6 {
-            gate.pass("x").await.unwrap();
+            gate.pass("x", "GET /").await.unwrap();
         }
         assert_eq!(started.elapsed().as_secs(), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_throttled_gate_stays_closed_for_as_long_as_the_vendor_said() {
-        let gate = gate();
-        gate.learn(&Fault::Throttled { message: "slow".into(), after: Duration::from_secs(7) });
-        assert!(matches!(gate.pass("x").await, Err(Fault::Throttled { after, .. }) if after.as_secs() == 7));
-        sleep(Duration::from_secs(7)).await;
-        assert_eq!(gate.pass("x").await, Ok(()));
+    async fn a_line_that_is_too_long_is_told_and_not_joined() {
+        let gate = Gate::new(Limit { per_second: 0.1, burst: 1.0 });
+        gate.pass("x", "GET /").await.unwrap();
+        gate.pass("x", "GET /").await.unwrap();
+        let (one, two) = tokio::join!(gate.pass("x", "GET /"), gate.pass("x", "GET /"));
+        assert_eq!(one, Ok(()));
+        assert!(matches!(two, Err(Fault::Throttled { after, .. }) if after.as_secs() == 20));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_denied_credential_is_probed_once_a_minute() {
+    async fn a_throttled_gate_stays_closed_for_as_long_as_the_vendor_said() {
         let gate = gate();
-        gate.learn(&Fault::Denied("no".into()));
-        assert!(matches!(gate.pass("x").await, Err(Fault::Denied(_))));
+        gate.learn("GET /", slow(7));
+        gate.learn("GET /", Lesson::Good);
+        assert!(matches!(gate.pass("x", "POST /").await, Err(Fault::Throttled { after, .. }) if after.as_secs() == 7));
+        sleep(Duration::from_secs(7)).await;
+        assert_eq!(gate.pass("x", "POST /").await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stands_in_line_hears_that_the_vendor_wants_to_be_left_alone() {
+        let gate = gate();
+        gate.pass("x", "GET /").await.unwrap();
+        gate.pass("x", "GET /").await.unwrap();
+        let (told, ()) = tokio::join!(gate.pass("x", "GET /"), async { gate.learn("GET /", slow(7)) });
+        assert!(matches!(told, Err(Fault::Throttled { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_denied_credential_is_probed_by_one_call_at_a_time() {
+        let gate = gate();
+        gate.learn("GET /", Lesson::Denied(no()));
+        assert_eq!(gate.pass("x", "POST /").await, Err(no()));
         sleep(PROBE).await;
-        assert_eq!(gate.pass("x").await, Ok(()));
+        assert_eq!(gate.pass("x", "POST /").await, Ok(()));
+        assert_eq!(gate.pass("x", "POST /").await, Err(no()), "one is on its way");
+        gate.learn("POST /", Lesson::Good);
+        assert_eq!(gate.pass("x", "GET /").await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_credential_may_not_do_holds_nothing_else() {
+        let gate = gate();
+        gate.learn("POST /", Lesson::Forbidden(no()));
+        assert_eq!(gate.pass("x", "GET /").await, Ok(()));
+        assert_eq!(gate.pass("x", "POST /").await, Err(no()));
+        sleep(PROBE).await;
+        assert_eq!(gate.pass("x", "POST /").await, Ok(()));
     }
 }
