@@ -105,7 +105,7 @@ fn codes(sent: &Value) -> Vec<i64> {
 fn runs_restricted(stage: &Stage) -> Outcome<()> {
     let namespace = stage.json(&["get", "namespace", "csvboard"])?;
     assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
-    let pods = stage.json(&["get", "pods", "-n", "csvboard", "-l", "app.kubernetes.io/component=web"])?;
+    let pods = stage.json(&["get", "pods", "-n", "csvboard", "-l", "app.kubernetes.io/component=app"])?;
     let phases: Vec<&Value> = pods["items"].as_array().into_iter().flatten().map(|pod| &pod["status"]["phase"]).collect();
     assert_eq!(phases, vec!["Running"]);
     Ok(())
