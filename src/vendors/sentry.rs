@@ -151,7 +151,7 @@ impl Projects<'_> {
             self.send(Method::POST, self.team_path(), Some(body)).await.and_then(|reply| reply.good(self.access));
         match made {
             Ok(_) => Ok(true),
-            Err(lost @ Fault::Lost(_)) => self.is_ours(slug, mark).await?.ok_or(lost),
+            Err(lost @ Fault::Lost(_)) => self.is_ours(slug, mark).await.ok().flatten().ok_or(lost),
             Err(fault) => Err(fault),
         }
     }
@@ -226,7 +226,11 @@ impl Provider<Project> for Projects<'_> {
     }
 
     async fn update(&self, id: &Id, draft: Draft<'_, Project>) -> Seen<()> {
-        self.mark_key(parts(id).0, draft.mark, false).await.map(|_| ())
+        let slug = parts(id).0;
+        let lost =
+            || Fault::Lost(format!("{} no longer has {slug}: its projects are listed again", self.access.name()));
+        let made = self.is_ours(slug, draft.mark).await?.ok_or_else(lost)?;
+        self.mark_key(slug, draft.mark, made).await.map(|_| ())
     }
 
     /// Removes a project that golive made and that holds nothing but this key; from any other only this key.

@@ -155,10 +155,8 @@ impl Monitors<'_> {
 
     /// Looks for what a create may have made. Lists lag behind: what they do not show may be there all the same.
     async fn look(&self, draft: Draft<'_, Monitor>, fault: Fault) -> Seen<Created> {
-        let lost = || {
-            Fault::Lost(format!("{fault}: the monitor may have been made, and is looked for before it is made again"))
-        };
-        self.found(draft).await?.ok_or_else(lost)
+        let text = format!("{fault}: the monitor may have been made, and is looked for before it is made again");
+        self.found(draft).await.ok().flatten().ok_or(Fault::Lost(text))
     }
 }
 
