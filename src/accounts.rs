@@ -9,10 +9,10 @@ use kube::core::{Selector, SelectorExt};
 use kube::runtime::reflector::{ObjectRef, Store};
 use secrecy::SecretString;
 
-use crate::api::{CaBundle, ProviderAccount, S3Account, SecretKey};
+use crate::api::{CaBundle, ExternalAccountBinding, ProviderAccount, S3Account, SecretKey};
 use crate::fault::{Fault, Seen};
 use crate::vendors::Access;
-use crate::vendors::acme::AcmeAccess;
+use crate::vendors::acme::{AcmeAccess, ExternalBinding};
 use crate::world::Account;
 
 /// The accounts, as the watches last saw them.
@@ -116,9 +116,13 @@ impl Accounts {
             directory: acme.directory.clone(),
             email: Some(acme.email.clone()),
             roots: self.roots(acme.ca_bundle.as_ref())?,
-            eab: None,
+            eab: acme.external_account_binding.as_ref().map(|binding| self.binding(binding)).transpose()?,
             profile: acme.profile.clone(),
         })
+    }
+
+    fn binding(&self, binding: &ExternalAccountBinding) -> Seen<ExternalBinding> {
+        Ok(ExternalBinding { id: binding.key_id.clone(), key: self.secret(&binding.hmac_secret)? })
     }
 
     /// A key of a Secret in the operator's namespace.

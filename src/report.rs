@@ -284,9 +284,9 @@ fn operation(ask: Ask<'_>, operation: &SaasOperation) -> Option<SaasOperationSta
         Some(false) if unsupported => "NotSupported",
         Some(false) => "Failed",
     };
-    let complete = Condition {
-        type_: "Complete".into(),
-        status: if state == Some(true) { "True" } else { "False" }.into(),
+    let told = |kind: &str, on: bool| Condition {
+        type_: kind.into(),
+        status: if on { "True" } else { "False" }.into(),
         reason: reason.into(),
         message: cut(&message),
         last_transition_time: Time(seconds(ask.world.now)),
@@ -298,16 +298,17 @@ fn operation(ask: Ask<'_>, operation: &SaasOperation) -> Option<SaasOperationSta
         Some(OperationKind::Backup) => vault.ledger.backup.clone(),
         _ => None,
     });
-    let proof = evidence.filter(|_| state == Some(true));
+    let done = state == Some(true);
+    let proof = evidence.filter(|_| done);
     Some(SaasOperationStatus {
-        conditions: vec![complete],
+        conditions: vec![told("Ready", done), told("Complete", done), told("Stalled", state == Some(false))],
+        observed_generation: operation.metadata.generation.unwrap_or_default(),
         start_time: Some(started),
         completion_time: state.map(|_| Time(seconds(ask.world.now))),
         message: Some(cut(&message)),
         snapshot: proof.as_ref().map(|p| p.snapshot.clone()),
         bytes: proof.as_ref().and_then(|p| i64::try_from(p.bytes).ok()),
         rows: proof.as_ref().and_then(|p| i64::try_from(p.rows).ok()),
-        ..SaasOperationStatus::default()
     })
 }
 

@@ -65,11 +65,6 @@ pub fn build(image: &Image) -> Result<PathBuf> {
 
 /// Builds the images named, or all where none is.
 pub fn build_named(names: &[String]) -> Result<Vec<PathBuf>> {
-    // One build at a time, since they share their layers.
-    let lock = folder().join("lock");
-    crate::place::write(&lock, "")?;
-    let lock = File::open(&lock).doing("opening the lock of images")?;
-    lock.lock().doing("waiting for another build of images")?;
     if names.is_empty() {
         return ALL.iter().map(|name| named(name)).collect();
     }
@@ -85,6 +80,14 @@ fn key(image: &Image, layers: &[Blob]) -> String {
 /// Where archives and layers are kept.
 pub fn folder() -> PathBuf {
     target().join("world/images")
+}
+
+/// Held while images are built, since all builds share their folder; it is let go when the file is closed.
+fn lock() -> Result<File> {
+    fs::create_dir_all(folder()).doing("making the folder of images")?;
+    let file = File::create(folder().join("build.lock")).doing("opening the lock of images")?;
+    file.lock().doing("waiting for another build of images")?;
+    Ok(file)
 }
 
 /// The image's name as the name of a file: without the registry, and without a colon.

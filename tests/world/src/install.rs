@@ -36,13 +36,14 @@ const PACKAGES: [(&str, &str); 13] = [
 /// A thing to build: its name, what to say about it, and how.
 type Part = (&'static str, &'static str, fn(&Path) -> Result<()>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("packages", "Debian packages", |_| packages()),
     ("kubernetes", "Kubernetes, etcd and pause (5 minutes the first time)", kubernetes),
     ("storage", "storage provisioner", storage),
     ("tools", "ACME and S3 servers", tools),
     ("dns", "cluster DNS (1 minute the first time)", dns),
     ("gateway", "gateway (4 minutes the first time)", gateway),
+    ("helm", "helm (2 minutes the first time)", helm),
     ("vendors", "vendor servers", |_| vendors()),
     ("images", "images of golive and the applications", |_| images()),
 ];
@@ -109,6 +110,10 @@ fn dns(bin: &Path) -> Result<()> {
 fn gateway(bin: &Path) -> Result<()> {
     go_build("gateway", "", &bin.join("traefik"), &["github.com/traefik/traefik/v3/cmd/traefik"])?;
     gateway_kinds(bin)
+}
+
+fn helm(bin: &Path) -> Result<()> {
+    go_build("helm", "", &bin.join("helm"), &["helm.sh/helm/v4/cmd/helm"])
 }
 
 fn go_build(module: &str, stamps: &str, output: &Path, packages: &[&str]) -> Result<()> {

@@ -23,6 +23,16 @@ enum Task {
     Down(Name),
     /// Print the variables of a world, for `eval`
     Env(Name),
+    /// Install the operator by its chart, with an account at every vendor of the world
+    Platform(Name),
+    /// Take csvboard live, from nothing: build, up, platform, and the application's manifest
+    Demo {
+        #[command(flatten)]
+        name: Name,
+        /// The manifest, in place of examples/s0-csvboard.yaml
+        #[arg(long)]
+        manifest: Option<PathBuf>,
+    },
     /// Work with the images of the node
     #[command(subcommand)]
     Image(Image),
@@ -68,6 +78,8 @@ fn perform(task: Task) -> Result<()> {
         Task::Up(Name { name }) => world::up(&name).map(|world| told(&world)),
         Task::Down(Name { name }) => world::down(&name),
         Task::Env(Name { name }) => World::named(&name)?.env_lines().map(|text| print!("{text}")),
+        Task::Platform(Name { name }) => World::named(&name)?.set_up_platform(),
+        Task::Demo { name, manifest } => world::demo::demo(&name.name, &manifest.unwrap_or_else(world::demo::example)),
         Task::Image(Image::Build { images, name }) => build_images(&images, &World::named(&name.name)?),
         Task::Image(Image::Import { archive, name }) => World::named(&name.name)?.import_image(&archive),
     }

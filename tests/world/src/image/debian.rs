@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 const SUITE: &str = "bookworm";
 
+/// To be counted up when the steps below change, so that what was made by the old ones is not used.
+const EDITION: u32 = 2;
+
 /// The user and group of applications.
 pub const USER: u32 = 10001;
 
@@ -51,7 +54,7 @@ pub struct Rootfs {
 
 /// Unpacks packages and what they depend on; `name` is for people.
 pub fn rootfs(name: &str, packages: &[&str]) -> Result<Rootfs> {
-    let key = hash(&format!("{SUITE} {packages:?} {UNUSED:?}"));
+    let key = hash(&format!("{EDITION} {SUITE} {packages:?} {UNUSED:?}"));
     let root = folder().join("roots").join(format!("{name}-{}", &key[..12]));
     if root.is_dir() {
         return Ok(Rootfs { root });

@@ -15,14 +15,29 @@ const MODULES: &str = "usr/local/lib/python3.11/dist-packages";
 
 /// busybox gives `kubectl exec` a shell and the usual commands.
 const PACKAGES: [&str; 4] = ["python3", "sqlite3", "ca-certificates", "busybox-static"];
-const COMMANDS: [&str; 14] =
-    ["sh", "cat", "cp", "env", "grep", "head", "id", "ls", "mkdir", "ps", "rm", "sleep", "tail", "wget"];
+const COMMANDS: [&str; 14] = [
+    "bin/sh",
+    "bin/cat",
+    "bin/cp",
+    "bin/grep",
+    "bin/head",
+    "bin/id",
+    "bin/ls",
+    "bin/mkdir",
+    "bin/ps",
+    "bin/rm",
+    "bin/sleep",
+    "bin/tail",
+    "bin/wget",
+    "usr/bin/env",
+];
 
 /// The layers below the application: interpreter, then the wheels that the file pins.
 pub fn layers(requirements: &Path) -> Result<Vec<Layer>> {
     let Rootfs { root } = debian::rootfs("python", &PACKAGES)?;
     let text = fs::read_to_string(requirements).doing(format!("reading {}", requirements.display()))?;
-    let (base, wheels) = (beside(&root, "base"), beside(&root, &hash(&text)[..12]));
+    let commands = hash(&format!("{COMMANDS:?}"));
+    let (base, wheels) = (beside(&root, &format!("base-{}", &commands[..6])), beside(&root, &hash(&text)[..12]));
     if !base.is_file() {
         step("bytecode of Python", || interpreter(&root, &base))?;
     }
@@ -40,7 +55,7 @@ fn interpreter(root: &Path, layer: &Path) -> Result<()> {
     fresh(&root.join(MODULES))?;
     fs::create_dir_all(root.join("app")).doing("making app")?;
     debian::link(root, &format!("python{VERSION}"), "usr/bin/python")?;
-    COMMANDS.iter().try_for_each(|name| debian::link(root, "busybox", &format!("bin/{name}")))?;
+    COMMANDS.iter().try_for_each(|name| debian::link(root, "/bin/busybox", name))?;
     compile(root, &format!("/usr/lib/python{VERSION}"))?;
     run("chown", [format!("{USER}:{USER}").as_ref(), root.join("app").as_os_str()])?;
     Layer::new(root).write(layer)

@@ -2,7 +2,7 @@
 
 use super::debian::{self, USER};
 use super::layout::architecture;
-use super::{Image, Layer, build, folder, fresh, python};
+use super::{Image, Layer, build, folder, fresh, lock, python};
 use crate::command::{checked, run};
 use crate::error::{Doing, Error, Result};
 use crate::place::{root, target};
@@ -25,10 +25,11 @@ pub fn named(name: &str) -> Result<PathBuf> {
     if tag.is_some_and(|tag| tag.is_empty() || !tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))) {
         return Err(Error::new(format!("{name:?} has no usable tag")).next("use letters, digits, dots and dashes"));
     }
+    let _alone = lock()?;
     match (what, tag) {
         ("hello", tag) => step(&format!("image {name}"), || hello(tag.unwrap_or("1.0.0"))),
         ("csvboard", tag) => step(&format!("image {name}"), || csvboard(tag.unwrap_or("2.3.0"))),
-        ("golive", None | Some("dev")) => golive(&operator()?),
+        ("golive", None | Some("dev")) => operator(&built()?),
         _ => Err(Error::new(format!("there is no image {name:?}"))
             .next("name hello, csvboard or golive, the first two with any tag that they have")),
     }
@@ -96,7 +97,7 @@ fn overlay(sources: &Path, tag: &str) -> Result<Option<Layer>> {
 }
 
 /// The binary of the profile that GOLIVE_PROFILE names, built anew where its sources changed.
-fn operator() -> Result<PathBuf> {
+fn built() -> Result<PathBuf> {
     let release = std::env::var("GOLIVE_PROFILE").is_ok_and(|profile| profile == "release");
     let profile = if release { "release" } else { "dev" };
     let mut cargo = Command::new("cargo");
@@ -107,6 +108,11 @@ fn operator() -> Result<PathBuf> {
 
 /// The operator's image from its built binary, with the programs that its jobs run.
 pub fn golive(binary: &Path) -> Result<PathBuf> {
+    let _alone = lock()?;
+    operator(binary)
+}
+
+fn operator(binary: &Path) -> Result<PathBuf> {
     if !binary.is_file() {
         let missing = Error::new(format!("{} is not built", binary.display()));
         return Err(missing.next("`cargo build --release`, or name the binary"));

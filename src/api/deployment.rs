@@ -1,0 +1,232 @@
+//! The SaasDeployment: one application, from its image to its monitors.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::app::{CommandLine, Port, Replicas};
+use super::shape::{Atomic, Env, Host, Image, Keyed, ObjectName, Set, forbid, rule};
+use super::{
+    Autoscale, Backup, Cache, Cron, Database, DeletionPolicy, Dns, Edge, EnvFrom, Environment, Gates, Health, Mail,
+    Monitors, Patch, Payments, Process, Release, Resources, Route, SaasDeploymentStatus, Secrets, Tls, Worker,
+};
+
+/// spec is the desired state of one application.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "golive.dev",
+    version = "v1alpha1",
+    kind = "SaasDeployment",
+    namespaced,
+    status = "SaasDeploymentStatus",
+    shortname = "saas",
+    category = "golive",
+    doc = "SaasDeployment is one application on its way to production and in it: pods, secrets, DNS, TLS, payments, backups, monitors.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    selectable = ".spec.environment",
+    selectable = ".spec.image",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(name = "Release", type_ = "string", json_path = ".status.release.revision"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Image", type_ = "string", json_path = ".spec.image", priority = 1),
+    printcolumn(
+        name = "Certificate expiry",
+        type_ = "string",
+        json_path = ".status.certificate.notAfter",
+        priority = 1
+    ),
+    printcolumn(name = "Last backup", type_ = "date", json_path = ".status.backups.lastTime", priority = 1),
+    printcolumn(name = "Last drill", type_ = "date", json_path = ".status.backups.lastProvenRestore", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules()))]
+pub struct SaasDeploymentSpec {
+    /// environment says what the application is for; live keys are refused outside of Production.
+    #[serde(default)]
+    pub environment: Environment,
+    /// image is what runs, by tag or digest.
+    #[schemars(with = "Image")]
+    pub image: String,
+    /// imagePullSecrets lists the Secrets of the namespace that let the image be pulled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Set<ObjectName, 10>")]
+    pub image_pull_secrets: Vec<String>,
+    /// command runs in place of the image's own entry point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "CommandLine")]
+    pub command: Vec<String>,
+    /// args are handed to the command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "CommandLine")]
+    pub args: Vec<String>,
+    /// port is where the application listens.
+    #[serde(default = "port")]
+    #[schemars(with = "Port")]
+    pub port: i32,
+    /// routes are the requests that go to the application's own process; all where nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Keyed<Route, 20>")]
+    pub routes: Vec<Route>,
+    /// health is how the cluster learns that the application serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// replicas is how many run; 1 where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Replicas")]
+    pub replicas: Option<i32>,
+    /// autoscale lets the number of replicas follow the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<Autoscale>,
+    /// resources is what one pod may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// processes lists what runs beside the application's own process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Keyed<Process, 20>")]
+    pub processes: Vec<Process>,
+    /// cron lists commands that run on a schedule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Keyed<Cron, 20>")]
+    pub cron: Vec<Cron>,
+    /// env holds variables that are no secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Env")]
+    pub env: BTreeMap<String, String>,
+    /// envFrom lists Secrets and ConfigMaps of the namespace whose keys become variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Atomic<EnvFrom, 20>")]
+    pub env_from: Vec<EnvFrom>,
+    /// secrets says which values golive makes and which must be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Secrets>,
+    /// database is where the application keeps its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
+    /// cache is what the application keeps only for speed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
+    /// domains lists the hosts of the application; the first is its public one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Set<Host, 50>")]
+    pub domains: Vec<String>,
+    /// redirectFrom lists hosts that redirect to the first of `domains`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Set<Host, 50>")]
+    pub redirect_from: Vec<String>,
+    /// dns keeps the records of all hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Dns>,
+    /// tls says where the certificate comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// edge is what happens to requests before they reach the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<Edge>,
+    /// workers lists scripts that run at Cloudflare.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Keyed<Worker, 10>")]
+    pub workers: Vec<Worker>,
+    /// release is how a new revision reaches customers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+    /// payments is how customers pay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payments: Option<Payments>,
+    /// mail is who sends mail, as whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
+    /// backup says when data is backed up, and where to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+    /// monitors watch the application once it is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitors: Option<Monitors>,
+    /// gates say what must be true before customers are let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Gates>,
+    /// suspend stops golive from changing anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// deletionPolicy says what becomes of data when this object is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// patches change generated objects where the API has no word for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Keyed<Patch, 20>")]
+    pub patches: Vec<Patch>,
+}
+
+fn port() -> i32 {
+    8000
+}
+
+/// What must hold between blocks.
+fn rules() -> Vec<Value> {
+    let sqlite = "!has(self.database) || !has(self.database.sqlite) || ";
+    let stripe = "!has(self.payments) || !has(self.payments.stripe) || !has(self.payments.stripe.webhooks) || ";
+    let razorpay = "!has(self.payments) || !has(self.payments.razorpay) || ";
+    let domains = "(has(self.domains) && self.domains.size() > 0)";
+    vec![
+        forbid(
+            ".replicas",
+            &format!("{sqlite}!has(self.replicas) || self.replicas <= 1"),
+            "`replicas` must be at most 1 with `database.sqlite`, for one process can write the file: remove `replicas`, or use `database.postgres`",
+        ),
+        forbid(
+            ".autoscale",
+            &format!("{sqlite}!has(self.autoscale)"),
+            "`autoscale` must not be set with `database.sqlite`, for one process can write the file: remove `autoscale`, or use `database.postgres`",
+        ),
+        forbid(
+            ".replicas",
+            "!has(self.autoscale) || !has(self.replicas)",
+            "`replicas` must not be set together with `autoscale`: remove one of them",
+        ),
+        forbid(
+            ".redirectFrom",
+            &format!("!has(self.redirectFrom) || self.redirectFrom.size() == 0 || {domains}"),
+            "`redirectFrom` needs `domains` to redirect to: add at least one domain",
+        ),
+        forbid(
+            ".redirectFrom",
+            "!has(self.redirectFrom) || !has(self.domains) || self.redirectFrom.all(host, !(host in self.domains))",
+            "a host of `redirectFrom` must not be in `domains`: remove it from one of them",
+        ),
+        rule(
+            ".cron",
+            "!has(self.cron) || !has(self.processes) || self.cron.all(c, !self.processes.exists(p, p.name == c.name))",
+            "a name of `cron` must not be one of `processes`: rename one of them",
+        ),
+        rule(
+            ".secrets",
+            "!has(self.secrets) || !has(self.secrets.generate) || !has(self.env) || self.secrets.generate.all(g, !(g.env in self.env))",
+            "a variable of `secrets.generate` must not be in `env`: remove it from one of them",
+        ),
+        rule(
+            ".payments",
+            &format!("{stripe}{domains} || self.payments.stripe.webhooks.all(w, has(w.worker))"),
+            "`payments.stripe.webhooks` needs `domains` to be delivered to: add a domain, or name a `worker`",
+        ),
+        rule(
+            ".payments",
+            &format!("{razorpay}{domains}"),
+            "`payments.razorpay.webhooks` needs `domains` to be delivered to: add a domain",
+        ),
+        rule(
+            ".payments",
+            &format!(
+                "{stripe}self.payments.stripe.webhooks.all(w, !has(w.worker) || (has(self.workers) && self.workers.exists(x, x.name == w.worker)))"
+            ),
+            "`worker` of a webhook must be the name of one of `workers`: correct the name, or add the worker",
+        ),
+    ]
+}
