@@ -22,14 +22,8 @@ const LIMIT: Limit = Limit { per_second: 5.0, burst: 20.0 };
 const NAMES: (usize, usize) = (50, 64);
 
 impl Access {
-    /// A Sentry organization and team, by auth token.
-    pub fn sentry(
-        account: &str,
-        endpoint: Option<&str>,
-        token: SecretString,
-        place: (&str, &str),
-        roots: Option<String>,
-    ) -> Self {
+    /// Sentry, by auth token; its organization and team are to be added.
+    pub fn sentry(account: &str, endpoint: Option<&str>, token: SecretString, roots: Option<String>) -> Self {
         Access {
             vendor: "Sentry",
             account: account.to_owned(),
@@ -42,8 +36,14 @@ impl Access {
                 body["detail"].as_str().map(str::to_owned).or_else(|| body.as_object().map(|_| body.to_string()))
             },
             is_quota: |_| false,
-            scope: vec![place.0.to_owned(), place.1.to_owned()],
+            scope: Vec::new(),
         }
+    }
+
+    /// Of all that the token can see the projects of this organization's team.
+    pub fn of_team(mut self, organization: &str, team: &str) -> Self {
+        self.scope = vec![organization.to_owned(), team.to_owned()];
+        self
     }
 }
 

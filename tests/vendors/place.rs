@@ -85,7 +85,7 @@ impl Place {
                 let base = format!("{url}/v3");
                 Access::uptime_robot("up", Some(&base), UPTIMEROBOT.to_owned().into(), roots)
             }
-            _ => Access::sentry("errors", Some(&url), SENTRY.to_owned().into(), ("acme", "platform"), roots),
+            _ => Access::sentry("errors", Some(&url), SENTRY.to_owned().into(), roots).of_team("acme", "platform"),
         };
         Access { limit: Limit { per_second: 1e3, burst: 1e3 }, ..access }
     }
