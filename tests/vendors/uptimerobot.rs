@@ -75,3 +75,34 @@ async fn a_list_without_end_or_with_a_broken_link_is_a_fault() {
         place.running.clear_faults();
     }
 }
+
+fn told(place: &Place) -> Vec<(bool, u64)> {
+    let inventory = place.running.inventory(false);
+    let contacts =
+        inventory["uptimerobot"]["monitors"][0]["assignedAlertContacts"].as_array().cloned().unwrap_or_default();
+    contacts.iter().map(|told| (told["alertContactId"].is_string(), told["threshold"].as_u64().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn the_accounts_contacts_are_told_after_so_many_failures() {
+    let place = Place::start().await;
+    let (bench, mark) = (Bench::of(Table, &place), mark());
+    let created = client(&bench).create(draft(&Table.row(), &mark)).await.unwrap();
+    assert_eq!(told(&place), [(true, 1)], "the second failure of one a minute is a minute after the first");
+    client(&bench).update(&created.id, draft(&Table.other(), &mark)).await.unwrap();
+    assert_eq!(told(&place), [(true, 5)]);
+    let path = format!("/v3/monitors/{}", created.id);
+    place.raw("uptimerobot", "PATCH", &path, &json!({"assignedAlertContacts": []})).await;
+    client(&bench).update(&created.id, draft(&Table.row(), &mark)).await.unwrap();
+    assert_eq!(told(&place), [], "who took himself out stays out");
+}
+
+#[tokio::test]
+async fn a_plan_that_cannot_wait_tells_at_once() {
+    let place = Place::start().await;
+    let bench = Bench::of(Table, &place);
+    let body = json!({"message": ["assignedAlertContacts.0.threshold must not be greater than 0"]});
+    place.fault("uptimerobot", "POST", &json!({"kind": "status", "code": 400, "body": body}));
+    client(&bench).create(draft(&Table.row(), &mark())).await.unwrap();
+    assert_eq!(told(&place), [(true, 0)]);
+}
