@@ -84,3 +84,31 @@ async fn two_objects_in_one_project_have_a_key_each() {
     let left = client(&bench).list().await.unwrap();
     assert_eq!((left.len(), left[0].is_of(&other)), (1, true));
 }
+
+#[tokio::test]
+async fn reads_do_not_grow_with_projects_where_the_server_lists_all_keys() {
+    let place = Place::start().await;
+    let bench = Bench::of(Table, &place);
+    client(&bench).create(draft(&Table.row(), &mark())).await.unwrap();
+    for number in 0..10 {
+        Table.stranger(&place, &bench, number).await;
+    }
+    let before = place.calls("sentry");
+    let listed = client(&bench).list().await.unwrap();
+    assert_eq!((listed.len(), ours(&listed).len(), place.calls("sentry") - before), (11, 1, 2));
+    for refusal in [404, 403] {
+        let fresh = Bench::of(Table, &place);
+        let path = "/api/0/organizations/acme/project-keys/";
+        place.fault("sentry", "GET", &json!({"kind": "status", "code": refusal, "path": path}));
+        assert_eq!(client(&fresh).list().await.unwrap(), listed, "{refusal}: each project is asked instead");
+    }
+}
+
+#[tokio::test]
+async fn a_team_that_does_not_exist_is_named() {
+    let place = Place::start().await;
+    let mut bench = Bench::of(Table, &place);
+    bench.access = bench.access.of_team("acme", "nobody");
+    let refused = client(&bench).list().await.unwrap_err();
+    assert!(matches!(refused, Fault::Rejected(_)) && refused.to_string().contains("`nobody`"), "{refused:?}");
+}
