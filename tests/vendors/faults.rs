@@ -127,6 +127,8 @@ pub async fn a_denied_credential_is_left_alone_until_it_changes(case: impl Case)
     place.running.revoke(vendor(case), "all", false);
     let before = place.calls(vendor(case));
     assert_eq!(reason(&case.provider(&bench).list().await), "CredentialDenied");
+    let created = case.provider(&bench).create(draft(&case.row(), &mark())).await;
+    assert_eq!(reason(&created), "CredentialDenied", "of one call all others learn");
     assert_eq!(place.calls(vendor(case)), before, "nobody was asked");
     bench.access.credential = "another-canary".to_owned().into();
     assert_eq!(reason(&case.provider(&bench).list().await), "CredentialDenied");
