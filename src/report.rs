@@ -172,12 +172,10 @@ fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, Stat
         last_bytes: backup.as_ref().and_then(|b| i64::try_from(b.bytes).ok()),
         last_snapshot: backup.as_ref().map(|b| b.snapshot.clone()),
         last_proven_restore: drill.as_ref().and_then(|d| time(d.at)),
-        ..BackupStatus::default()
     });
     let certificate = ask.world.certificate.as_ref().ok().and_then(Option::as_ref).map(|c| CertificateStatus {
         not_after: time(c.not_after),
         renew_at: time(ask.renewal(c)),
-        ..CertificateStatus::default()
     });
     let replicas =
         ask.world.field(Kind::Deployment, &ask.name(), "/status/availableReplicas").and_then(serde_json::Value::as_i64);
@@ -190,8 +188,15 @@ fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, Stat
         backups,
         scorecard: Some(scorecard(states)),
         replicas: replicas.and_then(|n| i32::try_from(n).ok()),
-        ..SaasDeploymentStatus::default()
+        selector: selector(ask),
     }
+}
+
+/// The selector of the application's own pods as text: what autoscalers of the scale subresource read.
+fn selector(ask: Ask<'_>) -> Option<String> {
+    let labels = ask.world.field(Kind::Deployment, &ask.name(), "/spec/selector/matchLabels")?.as_object()?;
+    let pairs = labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+    Some(pairs.collect::<Vec<_>>().join(","))
 }
 
 /// Which revision runs, and what stands between it and production.
@@ -221,7 +226,6 @@ fn scorecard(states: &BTreeMap<Part, State>) -> Scorecard {
         failed: count(failing.len()),
         waived: 0,
         failing,
-        ..Scorecard::default()
     }
 }
 

@@ -31,17 +31,7 @@ fn same_vendor() -> serde_json::Value {
     status = "AccountStatus",
     shortname = "provideraccount",
     category = "golive",
-    doc = "ProviderAccount is one account at one vendor, with the Secret that holds its credential and who may use it.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "Default", type_ = "boolean", json_path = ".spec.default"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "Message",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
-        priority = 1
-    )
+    doc = "ProviderAccount is one account at one vendor, with the Secret that holds its credential and who may use it."
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [one_of(&VENDORS, ONE_VENDOR), same_vendor()]))]

@@ -8,11 +8,11 @@ use super::shape::{
 };
 
 /// Most replicas of one process.
-pub type Replicas = Int<0, 100>;
+pub(super) type Replicas = Int<0, 100>;
 /// A command line.
-pub type CommandLine = Atomic<Text<4096>, 64>;
+pub(super) type CommandLine = Atomic<Text<4096>, 64>;
 /// A port to listen on.
-pub type Port = Int<1, 65535>;
+pub(super) type Port = Int<1, 65535>;
 
 /// What the application is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -12,10 +12,50 @@ use super::{ProviderAccount, SaasDeployment, SaasOperation};
 const NAME: &str =
     "`metadata.name` must be a DNS label of at most 52 characters that begins with a letter: rename the object";
 
+/// Where the state of an object is told.
+const READY: &str = r#".status.conditions[?(@.type=="Ready")].status"#;
+const REASON: &str = r#".status.conditions[?(@.type=="Ready")].reason"#;
+const MESSAGE: &str = r#".status.conditions[?(@.type=="Ready")].message"#;
+
+/// A column of `kubectl get`: its title, its path, the type of its value, and whether it takes `-o wide`.
+type Column = (&'static str, &'static str, &'static str, bool);
+
+const AGE: Column = ("Age", ".metadata.creationTimestamp", "date", false);
+const DEPLOYMENT_COLUMNS: &[Column] = &[
+    ("Ready", READY, "string", false),
+    ("Reason", REASON, "string", false),
+    ("URL", ".status.url", "string", false),
+    ("Release", ".status.release.revision", "string", false),
+    AGE,
+    ("Image", ".spec.image", "string", true),
+    // A date in the future is shown as `<invalid>` where the type is `date`.
+    ("Certificate expiry", ".status.certificate.notAfter", "string", true),
+    ("Last backup", ".status.backups.lastTime", "date", true),
+    ("Last drill", ".status.backups.lastProvenRestore", "date", true),
+];
+const ACCOUNT_COLUMNS: &[Column] = &[
+    ("Ready", READY, "string", false),
+    ("Reason", REASON, "string", false),
+    ("Default", ".spec.default", "boolean", false),
+    AGE,
+    ("Message", MESSAGE, "string", true),
+];
+const OPERATION_COLUMNS: &[Column] = &[
+    ("Deployment", ".spec.deployment", "string", false),
+    ("Ready", READY, "string", false),
+    ("Reason", REASON, "string", false),
+    ("Completed", ".status.completionTime", "date", false),
+    AGE,
+    ("Message", MESSAGE, "string", true),
+];
+
 /// All definitions as JSON.
 pub fn crds() -> Vec<Value> {
-    let mut all: Vec<Value> =
-        [SaasDeployment::crd(), ProviderAccount::crd(), SaasOperation::crd()].iter().map(finished).collect();
+    let mut all = vec![
+        finished(&SaasDeployment::crd(), DEPLOYMENT_COLUMNS),
+        finished(&ProviderAccount::crd(), ACCOUNT_COLUMNS),
+        finished(&SaasOperation::crd(), OPERATION_COLUMNS),
+    ];
     let named = "self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')";
     schema(&mut all[0])["x-kubernetes-validations"] = json!([rule("", named, NAME)]);
     all
@@ -30,12 +70,17 @@ pub fn crd_yaml() -> Result<String, String> {
     Ok(documents.map_err(|e| e.to_string())?.join("---\n"))
 }
 
-fn finished(crd: &CustomResourceDefinition) -> Value {
+fn finished(crd: &CustomResourceDefinition, columns: &[Column]) -> Value {
     let mut crd = json!(crd);
+    crd["spec"]["versions"][0]["additionalPrinterColumns"] = columns.iter().map(column).collect();
     let schema = schema(&mut crd);
     tidy(schema);
     schema["properties"]["status"]["default"] = unseen();
     crd
+}
+
+fn column((title, path, kind, wide): &Column) -> Value {
+    json!({"name": title, "jsonPath": path, "type": kind, "priority": i32::from(*wide)})
 }
 
 fn schema(crd: &mut Value) -> &mut Value {

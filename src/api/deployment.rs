@@ -31,21 +31,7 @@ use super::{
         label_selector_path = ".status.selector"
     ),
     selectable = ".spec.environment",
-    selectable = ".spec.image",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
-    printcolumn(name = "Release", type_ = "string", json_path = ".status.release.revision"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Image", type_ = "string", json_path = ".spec.image", priority = 1),
-    printcolumn(
-        name = "Certificate expiry",
-        type_ = "string",
-        json_path = ".status.certificate.notAfter",
-        priority = 1
-    ),
-    printcolumn(name = "Last backup", type_ = "date", json_path = ".status.backups.lastTime", priority = 1),
-    printcolumn(name = "Last drill", type_ = "date", json_path = ".status.backups.lastProvenRestore", priority = 1)
+    selectable = ".spec.image"
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules()))]
@@ -79,7 +65,7 @@ pub struct SaasDeploymentSpec {
     /// health is how the cluster learns that the application serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// replicas is how many run; 1 where nothing is said.
+    /// replicas is how many run; 1 where nothing is said. Set it before an autoscaler of your own reads the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Replicas")]
     pub replicas: Option<i32>,
@@ -169,21 +155,25 @@ fn port() -> i32 {
     8000
 }
 
+const SQLITE: &str = "!has(self.database) || !has(self.database.sqlite)";
+const DOMAINS: &str = "has(self.domains) && self.domains.size() > 0";
+const NO_HOOKS: &str = "!has(self.payments) || !has(self.payments.stripe) || !has(self.payments.stripe.webhooks)";
+
 /// What must hold between blocks.
 fn rules() -> Vec<Value> {
-    let sqlite = "!has(self.database) || !has(self.database.sqlite) || ";
-    let stripe = "!has(self.payments) || !has(self.payments.stripe) || !has(self.payments.stripe.webhooks) || ";
-    let razorpay = "!has(self.payments) || !has(self.payments.razorpay) || ";
-    let domains = "(has(self.domains) && self.domains.size() > 0)";
+    [replicas(), hosts(), names(), webhooks()].concat()
+}
+
+fn replicas() -> Vec<Value> {
     vec![
         forbid(
             ".replicas",
-            &format!("{sqlite}!has(self.replicas) || self.replicas <= 1"),
+            &format!("{SQLITE} || !has(self.replicas) || self.replicas <= 1"),
             "`replicas` must be at most 1 with `database.sqlite`, for one process can write the file: remove `replicas`, or use `database.postgres`",
         ),
         forbid(
             ".autoscale",
-            &format!("{sqlite}!has(self.autoscale)"),
+            &format!("{SQLITE} || !has(self.autoscale)"),
             "`autoscale` must not be set with `database.sqlite`, for one process can write the file: remove `autoscale`, or use `database.postgres`",
         ),
         forbid(
@@ -191,9 +181,14 @@ fn rules() -> Vec<Value> {
             "!has(self.autoscale) || !has(self.replicas)",
             "`replicas` must not be set together with `autoscale`: remove one of them",
         ),
+    ]
+}
+
+fn hosts() -> Vec<Value> {
+    vec![
         forbid(
             ".redirectFrom",
-            &format!("!has(self.redirectFrom) || self.redirectFrom.size() == 0 || {domains}"),
+            &format!("!has(self.redirectFrom) || self.redirectFrom.size() == 0 || ({DOMAINS})"),
             "`redirectFrom` needs `domains` to redirect to: add at least one domain",
         ),
         forbid(
@@ -201,6 +196,11 @@ fn rules() -> Vec<Value> {
             "!has(self.redirectFrom) || !has(self.domains) || self.redirectFrom.all(host, !(host in self.domains))",
             "a host of `redirectFrom` must not be in `domains`: remove it from one of them",
         ),
+    ]
+}
+
+fn names() -> Vec<Value> {
+    vec![
         rule(
             ".cron",
             "!has(self.cron) || !has(self.processes) || self.cron.all(c, !self.processes.exists(p, p.name == c.name))",
@@ -211,21 +211,25 @@ fn rules() -> Vec<Value> {
             "!has(self.secrets) || !has(self.secrets.generate) || !has(self.env) || self.secrets.generate.all(g, !(g.env in self.env))",
             "a variable of `secrets.generate` must not be in `env`: remove it from one of them",
         ),
+    ]
+}
+
+fn webhooks() -> Vec<Value> {
+    let known = "!has(w.worker) || (has(self.workers) && self.workers.exists(x, x.name == w.worker))";
+    vec![
         rule(
             ".payments",
-            &format!("{stripe}{domains} || self.payments.stripe.webhooks.all(w, has(w.worker))"),
+            &format!("{NO_HOOKS} || ({DOMAINS}) || self.payments.stripe.webhooks.all(w, has(w.worker))"),
             "`payments.stripe.webhooks` needs `domains` to be delivered to: add a domain, or name a `worker`",
         ),
         rule(
             ".payments",
-            &format!("{razorpay}{domains}"),
+            &format!("!has(self.payments) || !has(self.payments.razorpay) || ({DOMAINS})"),
             "`payments.razorpay.webhooks` needs `domains` to be delivered to: add a domain",
         ),
         rule(
             ".payments",
-            &format!(
-                "{stripe}self.payments.stripe.webhooks.all(w, !has(w.worker) || (has(self.workers) && self.workers.exists(x, x.name == w.worker)))"
-            ),
+            &format!("{NO_HOOKS} || self.payments.stripe.webhooks.all(w, {known})"),
             "`worker` of a webhook must be the name of one of `workers`: correct the name, or add the worker",
         ),
     ]

@@ -5,8 +5,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::shape::{Count, EnvName, Int, Moment, ObjectName, Set, Text, Word, one_of, rule};
-use super::status::{Conditions, Generation, Message, never};
+use super::shape::{EnvName, Int, Moment, ObjectName, Set, Text, Word, one_of, rule};
+use super::status::{Conditions, Count, Generation, Message, never};
 
 const ONE_KIND: &str = "exactly one of `backup`, `restore`, `drill`, `rotate`, `rollback`, `approve` and `attest` must be set: make one SaasOperation for each";
 const FINAL: &str = "`spec` of a SaasOperation must stay as it is, for it is a record: make another SaasOperation";
@@ -22,13 +22,7 @@ const FINAL: &str = "`spec` of a SaasOperation must stay as it is, for it is a r
     shortname = "saasop",
     category = "golive",
     doc = "SaasOperation is a request to do something once with a SaasDeployment; it cannot be changed, and stays as a record.",
-    selectable = ".spec.deployment",
-    printcolumn(name = "Deployment", type_ = "string", json_path = ".spec.deployment"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "Completed", type_ = "date", json_path = ".status.completionTime"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
+    selectable = ".spec.deployment"
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [

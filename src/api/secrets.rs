@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::shape::{DataKey, EnvName, Int, Item, Keyed, ObjectName, Set};
 
 /// A number of days between two rotations.
-pub type RotationDays = Int<1, 3650>;
+pub(super) type RotationDays = Int<1, 3650>;
 
 /// Values that golive makes and values that must be given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -123,10 +123,10 @@ schema!({const LEAST: i32, const MOST: i32} Int<LEAST, MOST>, |_| json_schema!({
     "type": "integer", "format": "int32", "minimum": LEAST, "maximum": MOST,
 }));
 
-/// A count of 64 bits; the bound is the largest whole number that JSON carries exactly.
-pub struct Count;
-schema!(Count, |_| json_schema!({
-    "type": "integer", "format": "int64", "minimum": -1, "maximum": 9_007_199_254_740_991_i64,
+/// A whole number from `LEAST` to the largest that JSON carries exactly.
+pub struct Long<const LEAST: i32>;
+schema!({const LEAST: i32} Long<LEAST>, |_| json_schema!({
+    "type": "integer", "format": "int64", "minimum": LEAST, "maximum": 9_007_199_254_740_991_i64,
 }));
 
 /// Any object: what it means is decided elsewhere.

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::app::Replicas;
-use super::shape::{Atomic, Count, Int, Moment, Text, Word};
+use super::shape::{Atomic, Int, Long, Moment, Text, Word};
 
 /// A sentence for people.
-pub type Message = Text<32768>;
+pub(super) type Message = Text<32768>;
 /// The generation of an object; -1 before it was first seen.
-pub type Generation = Count;
+pub(super) type Generation = Long<-1>;
+/// A count that may be large.
+pub(super) type Count = Long<0>;
 
 /// The generation that nothing was seen of.
 pub(super) fn never() -> i64 {

@@ -44,10 +44,10 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
 impl Ask<'_> {
     /// All long-running workloads; the web process is first.
     pub fn workloads(&self) -> Vec<Workload<'_>> {
-        let web = Workload { name: self.name(), component: "web".into(), process: None };
+        let web = Workload { name: self.name(), component: "app".into(), process: None };
         let others = self.saas.spec.processes.iter().map(|process| Workload {
             name: self.named(&process.name),
-            component: process.name.clone(),
+            component: format!("process-{}", process.name),
             process: Some(process),
         });
         std::iter::once(web).chain(others).collect()
@@ -211,7 +211,7 @@ impl Ask<'_> {
                 steps.keep(Kind::CronJob, name);
                 continue;
             }
-            let mut container = self.application(&cron.name);
+            let mut container = self.application(&format!("cron-{}", cron.name));
             container.command = cron.command.clone();
             let pod = self.pod(&container, Runs::Once);
             steps.declare(Manifest::new(Kind::CronJob, name, self.cron_job(&cron.schedule, pod, Part::App)));

@@ -123,7 +123,7 @@ def login_form() -> str:
 def login() -> Response:
     """Logs in whoever knows the password of a confirmed account."""
     account = by_email(_email())
-    if account is None or not _password_is_right(account):
+    if not _password_is_right(account) or account is None:
         abort(401, "address or password is wrong")
     if account["verified_at"] is None:
         abort(403, "open the link in our mail first")

@@ -86,7 +86,14 @@ def watch_errors(settings: Settings) -> None:
     try:
         import sentry_sdk
 
-        sentry_sdk.init(dsn=settings.sentry_dsn, release=settings.version, send_default_pii=False, shutdown_timeout=1)
+        # Errors only: sessions would be sent at each stop, and hold it up.
+        sentry_sdk.init(
+            dsn=settings.sentry_dsn,
+            release=settings.version,
+            send_default_pii=False,
+            auto_session_tracking=False,
+            shutdown_timeout=1,
+        )
     except Exception as error:  # noqa: BLE001 - the SDK has its own kinds of error, and may be absent
         log.warning("errors are not told to Sentry: %s", type(error).__name__)
 

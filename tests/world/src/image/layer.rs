@@ -64,7 +64,7 @@ impl Layer {
         }
         if !self.without.is_empty() {
             words.extend(
-                ["--no-anchored", "--exclude=__pycache__", "--exclude=.pytest_cache", "--anchored"].map(OsString::from),
+                ["--no-anchored", "--exclude=__pycache__", "--exclude=.*_cache", "--anchored"].map(OsString::from),
             );
             words.extend(self.without.iter().map(|name| format!("--exclude={name}").into()));
         }

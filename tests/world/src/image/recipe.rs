@@ -61,10 +61,11 @@ fn hello(tag: &str) -> Result<PathBuf> {
 /// The Flask application; tags other than the first have a folder under `variants` that is laid over it.
 fn csvboard(tag: &str) -> Result<PathBuf> {
     let sources = apps().join("csvboard");
+    let overlay = overlay(&sources, tag)?;
     let mut layers = python::layers(&sources.join("requirements.txt"))?;
     layers.push(Layer::new(sources.join("image/bin")).at("/usr/local/bin"));
     layers.push(Layer::new(&sources).at("/app").without(&["variants", "image", "README.md"]));
-    layers.extend(overlay(&sources, tag)?);
+    layers.extend(overlay);
     build(&Image {
         name: format!("registry.example.com/csvboard:{tag}"),
         layers,

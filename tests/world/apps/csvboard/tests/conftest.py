@@ -1,6 +1,7 @@
 """An application of its own for each test. What the environment says of the real one is replaced before it is read:
 these tests run in the release too, with production's environment, and must touch nothing of production's."""
 
+import functools
 import os
 import tempfile
 
@@ -12,12 +13,20 @@ os.environ |= {
     "SENTRY_DSN": "",
 }
 
+import accounts  # noqa: E402
 import db  # noqa: E402
 from app import create_app  # noqa: E402
 from config import Settings  # noqa: E402
 from tests.visitor import Visitor  # noqa: E402
 
 SIGNING, OLD_SIGNING = "whsec_current", "whsec_previous"
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch):
+    """Hashing a password is slow on purpose."""
+    quick = functools.partial(accounts.generate_password_hash, method="pbkdf2:sha256:1")
+    monkeypatch.setattr(accounts, "generate_password_hash", quick)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+import accounts
 from tests.visitor import PASSWORD, Visitor
 
 
@@ -38,6 +39,15 @@ def test_registering_twice_answers_the_same_and_changes_nothing(visitor):
 def test_a_form_that_is_not_filled_in_is_refused(visitor, form):
     assert visitor.post("/register", form).status_code == 400
     assert visitor.rows("SELECT count(*) FROM accounts") == [(0,)]
+
+
+def test_an_unknown_address_costs_as_much_as_a_known_one(visitor, monkeypatch):
+    compared = []
+    monkeypatch.setattr(accounts, "check_password_hash", lambda kept, given: compared.append(kept) or kept == given)
+    assert visitor.login().status_code == 401
+    visitor.register()
+    assert visitor.login().status_code == 401
+    assert len(compared) == 2 and compared[0] != compared[1]
 
 
 def test_passwords_and_tokens_are_kept_as_digests_only(visitor):

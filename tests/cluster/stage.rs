@@ -1,0 +1,163 @@
+//! The stage of all scenarios: one world with the operator installed by its chart, driven by kubectl and foreign tools.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use world::World;
+use world::platform::{NAMESPACE, RESTRICTED, TENANT, list, namespace, secret};
+
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The world's name.
+const NAME: &str = "cluster";
+/// Seconds between two passes and between two listings at vendors: short, so that drift is seen soon.
+pub const RESYNC: u64 = 5;
+
+pub struct Stage {
+    pub world: World,
+    pub env: BTreeMap<&'static str, String>,
+}
+
+/// The stage, for one scenario at a time: faults at vendors are faults for all.
+pub fn stage() -> Outcome<(&'static Stage, MutexGuard<'static, ()>)> {
+    static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let stage = STAGE.get_or_init(|| Stage::set().map_err(|e| e.to_string()));
+    Ok((stage.as_ref().map_err(Clone::clone)?, turn))
+}
+
+impl Stage {
+    fn set() -> Outcome<Stage> {
+        world::install::build(&[])?;
+        let world = world::up(NAME)?;
+        for archive in world::image::build_named(&["csvboard".into(), "hello".into()])? {
+            world.import_image(&archive)?;
+        }
+        world.set_up_platform()?;
+        let seconds = format!("config.resyncSeconds={RESYNC},config.refreshSeconds={RESYNC}");
+        let mut helm = Command::new(world.program("helm")?);
+        helm.env("KUBECONFIG", world.kubeconfig()).current_dir(env!("CARGO_MANIFEST_DIR"));
+        helm.args(["upgrade", "golive", "charts/golive", "-n", NAMESPACE, "--reuse-values", "--force-conflicts", "--set", &seconds]);
+        run(helm.args(["--wait", "--timeout", "120s"]))?;
+        let env = world.env()?;
+        Ok(Stage { world, env })
+    }
+
+    pub fn kubectl(&self, args: &[&str]) -> Outcome<String> {
+        Ok(self.world.kubectl(args)?)
+    }
+
+    pub fn json(&self, args: &[&str]) -> Outcome<Value> {
+        let args: Vec<&str> = args.iter().copied().chain(["-o", "json"]).collect();
+        Ok(serde_json::from_str(&self.kubectl(&args)?)?)
+    }
+
+    /// A tenant's namespace, fresh: what an earlier run left in it is gone.
+    pub fn tenant(&self, name: &str) -> Outcome<()> {
+        self.kubectl(&["delete", "saas", "--all", "-n", name, "--ignore-not-found", "--timeout=120s"])?;
+        self.kubectl(&["delete", "namespace", name, "--ignore-not-found", "--timeout=120s"])?;
+        let stripe = &self.env["STRIPE_KEY"];
+        let own = secret(name, "csvboard-env", &[("STRIPE_SECRET_KEY", stripe)]);
+        self.world.apply(&list(&[namespace(name, &[TENANT, RESTRICTED]), own]))?;
+        Ok(())
+    }
+
+    pub fn apply(&self, manifest: &str) -> Outcome<()> {
+        self.world.apply(manifest)?;
+        Ok(())
+    }
+
+    pub fn saas(&self, namespace: &str, name: &str) -> Outcome<Value> {
+        self.json(&["get", "saas", name, "-n", namespace])
+    }
+
+    /// Waits for a condition to be of this status and reason (`""` for any), for the newest spec.
+    pub fn condition(&self, (namespace, name): (&str, &str), kind: &str, (status, reason): (&str, &str)) -> Outcome<Value> {
+        let mut last = Value::Null;
+        let found = until(Duration::from_secs(240), || {
+            last = self.saas(namespace, name)?;
+            let all = last["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let fits = |c: &&Value| {
+                let fresh = c["observedGeneration"] == last["metadata"]["generation"];
+                c["type"] == kind && c["status"] == status && fresh && (reason.is_empty() || c["reason"] == reason)
+            };
+            Ok(all.iter().find(fits).cloned())
+        });
+        found.map_err(|e| format!("{namespace}/{name} {kind}={status} {reason}: {e}; it is {}", told(&last)).into())
+    }
+
+    pub fn live(&self, namespace: &str, name: &str) -> Outcome<()> {
+        self.condition((namespace, name), "Ready", ("True", "")).map(drop)
+    }
+
+    /// Whether an event of this reason was told whose note contains a text.
+    pub fn event(&self, namespace: &str, reason: &str, text: &str) -> Outcome<()> {
+        until(Duration::from_secs(60), || {
+            let events = self.json(&["get", "events.events.k8s.io", "-n", namespace])?;
+            let fits = |e: &Value| e["reason"] == reason && e["note"].as_str().is_some_and(|note| note.contains(text));
+            Ok(events["items"].as_array().is_some_and(|items| items.iter().any(fits)).then_some(()))
+        })
+        .map_err(|e| format!("event {reason} with {text:?}: {e}").into())
+    }
+
+    /// A call of the vendors' control port.
+    pub fn control(&self, method: &str, path: &str, body: Value) -> Outcome<Value> {
+        let url = format!("{}{path}", self.env["VENDORS_CONTROL"]);
+        let text = run(Command::new("curl").args(["-sS", "--fail", "-X", method, &url, "-H", "content-type: application/json", "-d", &body.to_string()]))?;
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// What stands at the vendors, without volatile ids.
+    pub fn inventory(&self) -> Outcome<Value> {
+        let url = format!("{}/inventory?stable=true", self.env["VENDORS_CONTROL"]);
+        Ok(serde_json::from_str(&run(Command::new("curl").args(["-sS", "--fail", &url]))?)?)
+    }
+
+    /// A call of a vendor's own API, with curl.
+    pub fn vendor(&self, args: &[&str]) -> Outcome<Value> {
+        let text = run(Command::new("curl").args(["-sS", "--cacert", &self.env["CA_BUNDLE"]]).args(args))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// An HTTPS request through the gateway by somebody who trusts the ACME root alone: headers and body.
+    pub fn through_gateway(&self, url: &str, more: &[&str]) -> Outcome<String> {
+        let host = url.split('/').nth(2).ok_or("no host")?;
+        let (gateway, root) = (&self.env["GATEWAY_HOST"], &self.env["ACME_ROOT"]);
+        let resolve: Vec<String> = [443, 80].iter().map(|port| format!("{host}:{port}:{gateway}")).collect();
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "-i", "--max-time", "10", "--cacert", root, "--resolve", &resolve[0], "--resolve", &resolve[1]]);
+        run(curl.args(more).arg(url))
+    }
+}
+
+/// Runs a command and gives what it printed.
+pub fn run(command: &mut Command) -> Outcome<String> {
+    let output = command.stdin(Stdio::null()).output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout)?),
+        false => Err(format!("{command:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)).into()),
+    }
+}
+
+/// Asks until there is an answer, or the deadline has passed.
+pub fn until<T>(deadline: Duration, mut ask: impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
+    let end = Instant::now() + deadline;
+    loop {
+        match ask() {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) if Instant::now() > end => return Err(format!("not within {} s", deadline.as_secs()).into()),
+            Err(e) if Instant::now() > end => return Err(e),
+            _ => std::thread::sleep(Duration::from_millis(300)),
+        }
+    }
+}
+
+fn told(saas: &Value) -> String {
+    let all = saas["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    all.iter().map(|c| format!("\n  {} {} {}: {}", c["type"], c["status"], c["reason"], c["message"])).collect()
+}
