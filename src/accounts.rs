@@ -9,10 +9,10 @@ use kube::core::{Selector, SelectorExt};
 use kube::runtime::reflector::{ObjectRef, Store};
 use secrecy::SecretString;
 
-use crate::api::{CaBundle, ExternalAccountBinding, ProviderAccount, S3Account, SecretKey};
+use crate::api::{CaBundle, ExternalAccountBinding, ProviderAccount, S3Account, SecretKey, StripeMode};
 use crate::fault::{Fault, Seen};
-use crate::vendors::Access;
 use crate::vendors::acme::{AcmeAccess, ExternalBinding};
+use crate::vendors::{Access, stripe};
 use crate::world::Account;
 
 /// The accounts, as the watches last saw them.
@@ -71,17 +71,19 @@ impl Accounts {
     /// How to reach the vendor of an account over HTTP.
     ///
     /// # Errors
-    /// The account, its Secret or its CA bundle is missing.
+    /// The account, its Secret or its CA bundle is missing, or the key is of another mode than is declared.
     pub fn access(&self, name: &str) -> Seen<Access> {
         let account = self.find(name)?;
         let spec = &account.spec;
         if let Some(c) = &spec.cloudflare {
             let roots = self.roots(c.ca_bundle.as_ref())?;
-            return Ok(Access::cloudflare(name, c.endpoint.as_deref(), self.secret(&c.token_secret)?, roots));
+            let access = Access::cloudflare(name, c.endpoint.as_deref(), self.secret(&c.token_secret)?, roots);
+            return Ok(access.of_account(&c.account_id));
         }
         if let Some(c) = &spec.stripe {
             let roots = self.roots(c.ca_bundle.as_ref())?;
-            return Ok(Access::stripe(name, c.endpoint.as_deref(), self.secret(&c.key_secret)?, roots));
+            let access = Access::stripe(name, c.endpoint.as_deref(), self.secret(&c.key_secret)?, roots);
+            return stripe::check_mode(&access, c.mode == StripeMode::Live).map(|()| access);
         }
         if let Some(c) = &spec.uptime_robot {
             let roots = self.roots(c.ca_bundle.as_ref())?;
@@ -89,13 +91,8 @@ impl Accounts {
         }
         if let Some(c) = &spec.sentry {
             let roots = self.roots(c.ca_bundle.as_ref())?;
-            return Ok(Access::sentry(
-                name,
-                c.endpoint.as_deref(),
-                self.secret(&c.token_secret)?,
-                (&c.organization, &c.team),
-                roots,
-            ));
+            let access = Access::sentry(name, c.endpoint.as_deref(), self.secret(&c.token_secret)?, roots);
+            return Ok(access.of_team(&c.organization, &c.team));
         }
         Err(Fault::Rejected(format!("ProviderAccount `{name}` has no block of a vendor that is called over HTTP")))
     }

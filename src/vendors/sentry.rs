@@ -3,7 +3,7 @@
 //! A project has no field for a mark, so ours is the name of our client key in it; and the name of a project that golive
 //! made, from its first moment on (people see projects by their slug). Only such a project is ever removed whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
 use secrecy::SecretString;
@@ -22,14 +22,8 @@ const LIMIT: Limit = Limit { per_second: 5.0, burst: 20.0 };
 const NAMES: (usize, usize) = (50, 64);
 
 impl Access {
-    /// A Sentry organization and team, by auth token.
-    pub fn sentry(
-        account: &str,
-        endpoint: Option<&str>,
-        token: SecretString,
-        place: (&str, &str),
-        roots: Option<String>,
-    ) -> Self {
+    /// Sentry, by auth token; its organization and team are to be added.
+    pub fn sentry(account: &str, endpoint: Option<&str>, token: SecretString, roots: Option<String>) -> Self {
         Access {
             vendor: "Sentry",
             account: account.to_owned(),
@@ -42,14 +36,22 @@ impl Access {
                 body["detail"].as_str().map(str::to_owned).or_else(|| body.as_object().map(|_| body.to_string()))
             },
             is_quota: |_| false,
-            scope: vec![place.0.to_owned(), place.1.to_owned()],
+            scope: Vec::new(),
         }
+    }
+
+    /// Of all that the token can see the projects of this organization's team.
+    pub fn of_team(mut self, organization: &str, team: &str) -> Self {
+        self.scope = vec![organization.to_owned(), team.to_owned()];
+        self
     }
 }
 
 #[derive(Deserialize)]
 struct WireProject {
     slug: String,
+    #[serde(default)]
+    id: Value,
     #[serde(default)]
     name: Option<String>,
 }
@@ -62,8 +64,11 @@ impl WireProject {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct WireKey {
     id: String,
+    #[serde(default)]
+    project_id: Value,
     name: String,
     dsn: WireDsn,
 }
@@ -113,24 +118,55 @@ impl Projects<'_> {
         format!("{}keys/", self.project_path(slug))
     }
 
-    /// All pages of a list: <https://docs.sentry.io/api/pagination/>.
-    async fn pages<T: DeserializeOwned>(&self, path: &str) -> Seen<Vec<T>> {
+    /// All pages of a list: <https://docs.sentry.io/api/pagination/>. `None`: there is no such list.
+    async fn pages_if_any<T: DeserializeOwned>(&self, path: &str) -> Seen<Option<Vec<T>>> {
         let (mut rows, mut page, mut seen) = (Vec::new(), path.to_owned(), BTreeSet::new());
+        let join = if path.contains('?') { '&' } else { '?' };
         loop {
             if !seen.insert(page.clone()) {
                 return Err(Fault::Unreachable(format!("{} lists the same page again and again", self.access.name())));
             }
-            let reply = self.send(Method::GET, page, None).await?.good(self.access)?;
+            let reply = self.send(Method::GET, page, None).await?;
+            if reply.is_gone() {
+                return Ok(None);
+            }
+            let reply = reply.good(self.access)?;
             rows.append(&mut reply.json::<Vec<T>>(self.access)?);
             match reply.header("link").and_then(next_cursor) {
-                Some(cursor) => page = format!("{path}?cursor={cursor}"),
-                None => return Ok(rows),
+                Some(cursor) => page = format!("{path}{join}cursor={cursor}"),
+                None => return Ok(Some(rows)),
             }
         }
     }
 
+    async fn projects(&self) -> Seen<Vec<WireProject>> {
+        let (organization, team) = self.place();
+        let none = || format!("{} has no team `{team}` in organization `{organization}`", self.access.name());
+        self.pages_if_any(&self.team_path()).await?.ok_or_else(|| Fault::Rejected(none()))
+    }
+
     async fn keys(&self, slug: &str) -> Seen<Vec<WireKey>> {
-        self.pages(&self.keys_path(slug)).await
+        let lost =
+            || Fault::Lost(format!("{} no longer has {slug}: its projects are listed again", self.access.name()));
+        self.pages_if_any(&self.keys_path(slug)).await?.ok_or_else(lost)
+    }
+
+    /// The keys of all projects of the team in one list, so that reads do not grow with projects. Older servers have no
+    /// such list, and a token may reach projects only: then each project is asked.
+    async fn keys_of(&self, projects: &[WireProject]) -> Seen<Vec<WireKey>> {
+        let (organization, team) = self.place();
+        let path = format!("/organizations/{organization}/project-keys/?team={team}");
+        match self.pages_if_any(&path).await {
+            Ok(Some(keys)) => return Ok(keys),
+            Ok(None) | Err(Fault::Denied(_)) => {}
+            Err(fault) => return Err(fault),
+        }
+        let mut all = Vec::new();
+        for project in projects {
+            let keys = self.keys(&project.slug).await?;
+            all.extend(keys.into_iter().map(|key| WireKey { project_id: project.id.clone(), ..key }));
+        }
+        Ok(all)
     }
 
     /// Whether the project of that slug was made by golive for this mark. `None`: there is no such project.
@@ -151,7 +187,7 @@ impl Projects<'_> {
             self.send(Method::POST, self.team_path(), Some(body)).await.and_then(|reply| reply.good(self.access));
         match made {
             Ok(_) => Ok(true),
-            Err(lost @ Fault::Lost(_)) => self.is_ours(slug, mark).await?.ok_or(lost),
+            Err(lost @ Fault::Lost(_)) => self.is_ours(slug, mark).await.ok().flatten().ok_or(lost),
             Err(fault) => Err(fault),
         }
     }
@@ -185,6 +221,11 @@ fn next_cursor(link: &str) -> Option<&str> {
     cursor.chars().all(|c| c.is_ascii_alphanumeric() || ":-_.".contains(c)).then_some(cursor)
 }
 
+/// Projects are numbered in text, and their keys name them in figures.
+fn number(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+}
+
 /// A row for each marked key of a project; one of nobody's if there is none. Where golive made a project and did not come
 /// to naming its key, the first key is the one.
 fn held(project: &WireProject, keys: &[WireKey]) -> Vec<Held<Project>> {
@@ -211,11 +252,13 @@ fn parts(id: &Id) -> (&str, &str) {
 
 impl Provider<Project> for Projects<'_> {
     async fn list(&self) -> Seen<Vec<Held<Project>>> {
-        let mut rows = Vec::new();
-        for project in self.pages::<WireProject>(&self.team_path()).await? {
-            rows.extend(held(&project, &self.keys(&project.slug).await?));
+        let projects = self.projects().await?;
+        let mut keys: BTreeMap<String, Vec<WireKey>> = BTreeMap::new();
+        for key in self.keys_of(&projects).await? {
+            keys.entry(number(&key.project_id)).or_default().push(key);
         }
-        Ok(rows)
+        let none = Vec::new();
+        Ok(projects.iter().flat_map(|project| held(project, keys.get(&number(&project.id)).unwrap_or(&none))).collect())
     }
 
     async fn create(&self, draft: Draft<'_, Project>) -> Seen<Created> {
@@ -226,7 +269,11 @@ impl Provider<Project> for Projects<'_> {
     }
 
     async fn update(&self, id: &Id, draft: Draft<'_, Project>) -> Seen<()> {
-        self.mark_key(parts(id).0, draft.mark, false).await.map(|_| ())
+        let slug = parts(id).0;
+        let lost =
+            || Fault::Lost(format!("{} no longer has {slug}: its projects are listed again", self.access.name()));
+        let made = self.is_ours(slug, draft.mark).await?.ok_or_else(lost)?;
+        self.mark_key(slug, draft.mark, made).await.map(|_| ())
     }
 
     /// Removes a project that golive made and that holds nothing but this key; from any other only this key.

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::transport::{Access, Call, Limit, Scheme, Transport};
+use super::transport::{Access, Call, Limit, Reply, Scheme, Transport};
 use crate::fault::{Fault, Seen};
 use crate::rows::{Created, Draft, Held, Id, Mark, Monitor, Provider};
 
@@ -78,8 +78,30 @@ pub struct Monitors<'a> {
     pub access: &'a Access,
 }
 
-/// A monitor with our mark. UptimeRobot has no field for a number of failures: the seconds after which contacts are
-/// told are kept beside the mark, so that a change of them is seen.
+/// Somebody who can be told.
+#[derive(Deserialize)]
+struct WireContact {
+    id: Value,
+    #[serde(default)]
+    status: Option<String>,
+}
+
+/// Who is told of one monitor.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireAssigned {
+    #[serde(default)]
+    assigned_alert_contacts: Option<Vec<WireAssignment>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireAssignment {
+    alert_contact_id: Value,
+}
+
+/// A monitor with our mark. UptimeRobot has no field for a number of failures, only minutes for each contact: the seconds
+/// are kept beside the mark, so that a change of them is seen.
 fn wire(row: &Monitor, mark: &Mark) -> Value {
     json!({
         "friendlyName": row.name,
@@ -94,6 +116,16 @@ fn wire(row: &Monitor, mark: &Mark) -> Value {
             "golive_alert_after": row.alert_after_seconds.to_string(),
         },
     })
+}
+
+/// Tells these contacts so many minutes after the first failure, once.
+fn told(contacts: &[String], minutes: u32) -> Value {
+    contacts.iter().map(|id| json!({"alertContactId": id, "threshold": minutes, "recurrence": 0})).collect()
+}
+
+/// The first failure is seen within an interval; the rest of the time is waited.
+fn minutes(row: &Monitor) -> u32 {
+    row.alert_after_seconds.saturating_sub(row.every_seconds).div_ceil(60)
 }
 
 impl From<Wire> for Held<Monitor> {
@@ -147,6 +179,39 @@ fn unescaped(text: &str) -> String {
 }
 
 impl Monitors<'_> {
+    /// Whom the account tells of anything: <https://uptimerobot.com/api/v3/>.
+    async fn contacts(&self) -> Seen<Vec<String>> {
+        let call = Call::new(Method::GET, "/user/alert-contacts");
+        let contacts: Vec<WireContact> = self.transport.call(self.access, call).await?.json(self.access)?;
+        let active = contacts.into_iter().filter(|contact| contact.status.as_deref() == Some("Active"));
+        Ok(active.map(|contact| plain(&contact.id)).collect())
+    }
+
+    /// Whom this monitor tells: people may have chosen others.
+    async fn assigned(&self, id: &Id) -> Seen<Vec<String>> {
+        let reply = self.transport.send(self.access, Call::new(Method::GET, format!("/monitors/{id}"))).await?;
+        super::changed(self.access, reply.clone(), id)?;
+        let monitor: WireAssigned = reply.json(self.access)?;
+        let assigned = monitor.assigned_alert_contacts.unwrap_or_default();
+        Ok(assigned.iter().map(|assignment| plain(&assignment.alert_contact_id)).collect())
+    }
+
+    /// Writes a monitor. A free plan tells at once or not at all: there the minutes are given up, not the telling.
+    async fn write(&self, call: Call, draft: Draft<'_, Monitor>, contacts: &[String]) -> Seen<Reply> {
+        let with = |minutes| {
+            let mut body = wire(draft.row, draft.mark);
+            body["assignedAlertContacts"] = told(contacts, minutes);
+            call.clone().json(body)
+        };
+        let reply = self.transport.send(self.access, with(minutes(draft.row))).await?;
+        match reply.fault(self.access) {
+            Some(Fault::Rejected(text)) if minutes(draft.row) > 0 && text.to_lowercase().contains("threshold") => {
+                self.transport.send(self.access, with(0)).await
+            }
+            _ => Ok(reply),
+        }
+    }
+
     /// The one of this draft that a listing shows, after a create whose outcome is not known.
     async fn found(&self, draft: Draft<'_, Monitor>) -> Seen<Option<Created>> {
         let same = |held: &Held<Monitor>| held.is_of(draft.mark) && held.row.url == draft.row.url;
@@ -155,10 +220,8 @@ impl Monitors<'_> {
 
     /// Looks for what a create may have made. Lists lag behind: what they do not show may be there all the same.
     async fn look(&self, draft: Draft<'_, Monitor>, fault: Fault) -> Seen<Created> {
-        let lost = || {
-            Fault::Lost(format!("{fault}: the monitor may have been made, and is looked for before it is made again"))
-        };
-        self.found(draft).await?.ok_or_else(lost)
+        let text = format!("{fault}: the monitor may have been made, and is looked for before it is made again");
+        self.found(draft).await.ok().flatten().ok_or(Fault::Lost(text))
     }
 }
 
@@ -181,8 +244,8 @@ impl Provider<Monitor> for Monitors<'_> {
 
     /// A create may answer "not found" after it has stored the monitor: then it is looked for, never repeated blindly.
     async fn create(&self, draft: Draft<'_, Monitor>) -> Seen<Created> {
-        let call = Call::new(Method::POST, "/monitors").json(wire(draft.row, draft.mark));
-        let reply = match self.transport.send(self.access, call).await {
+        let contacts = self.contacts().await?;
+        let reply = match self.write(Call::new(Method::POST, "/monitors"), draft, &contacts).await {
             Err(fault @ Fault::Lost(_)) => return self.look(draft, fault).await,
             reply => reply?,
         };
@@ -197,8 +260,9 @@ impl Provider<Monitor> for Monitors<'_> {
     }
 
     async fn update(&self, id: &Id, draft: Draft<'_, Monitor>) -> Seen<()> {
-        let call = Call::new(Method::PATCH, format!("/monitors/{id}")).json(wire(draft.row, draft.mark));
-        super::changed(self.access, self.transport.send(self.access, call).await?, id)
+        let contacts = self.assigned(id).await?;
+        let reply = self.write(Call::new(Method::PATCH, format!("/monitors/{id}")), draft, &contacts).await?;
+        super::changed(self.access, reply, id)
     }
 
     async fn delete(&self, id: &Id) -> Seen<()> {
