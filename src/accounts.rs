@@ -97,6 +97,27 @@ impl Accounts {
         Err(Fault::Rejected(format!("ProviderAccount `{name}` has no block of a vendor that is called over HTTP")))
     }
 
+    /// Whether everything is there that this account's use needs; the vendor is not asked.
+    ///
+    /// # Errors
+    /// What is missing, or that this version does not work with the vendor.
+    pub fn usable(&self, account: &ProviderAccount) -> Seen<()> {
+        let (name, spec) = (account.name_any(), &account.spec);
+        if let Some(s3) = &spec.s3 {
+            return self.s3_credentials(s3).map(|_| ());
+        }
+        if spec.acme.is_some() {
+            return self.acme(&name).map(|_| ());
+        }
+        let unbuilt = [spec.postmark.is_some(), spec.resend.is_some(), spec.ses.is_some(), spec.razorpay.is_some()];
+        match unbuilt.contains(&true) {
+            true => {
+                Err(Fault::Rejected(format!("this version of golive does not work with the vendor of `{name}` yet")))
+            }
+            false => self.access(&name).map(|_| ()),
+        }
+    }
+
     /// How to reach an ACME CA.
     ///
     /// # Errors

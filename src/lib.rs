@@ -24,6 +24,7 @@ pub mod plan;
 pub mod report;
 pub mod rows;
 pub mod serve;
+pub mod standing;
 pub mod vault;
 pub mod vendors;
 pub mod world;

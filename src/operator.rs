@@ -118,11 +118,13 @@ async fn lead(
         () = &mut stop => return Ok(()),
     }
     let (halt, halted) = tokio::sync::oneshot::channel::<()>();
+    let accounts = context.clone();
     let passes = controller::run(controller, context, async move { drop(halted.await) });
     tokio::pin!(passes);
     tokio::select! {
         () = &mut passes => return Err("the controller ended by itself".into()),
         () = candidate.keep() => return Err("the lease was lost: another replica leads".into()),
+        () = accounts.observer.keep_standings() => {}
         () = &mut stop => {}
     }
     info!("stopping: no new passes, those under way are finished");
