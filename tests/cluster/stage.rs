@@ -34,6 +34,8 @@ pub fn stage() -> Outcome<(&'static Stage, MutexGuard<'static, ()>)> {
 impl Stage {
     fn set() -> Outcome<Stage> {
         world::install::build(&[])?;
+        // Nothing of an earlier run: what another version left there is another test.
+        world::down(NAME)?;
         let world = world::up(NAME)?;
         for archive in world::image::build_named(&["csvboard".into(), "hello".into()])? {
             world.import_image(&archive)?;
