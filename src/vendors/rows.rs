@@ -201,7 +201,7 @@ mod tests {
         let (rows, vendor, mark) = (rows(), Slow::default(), mark());
         rows.create("t", &vendor, draft(&monitor(60), &mark)).await.unwrap();
         let ours = Held { id: id(), mark: Some(mark.clone()), row: monitor(60) };
-        assert_eq!(*rows.read("t", &vendor).await.unwrap(), [ours.clone()]);
+        assert_eq!(*rows.read("t", &vendor).await.unwrap(), std::slice::from_ref(&ours));
         *vendor.shown.lock().unwrap() = vec![ours];
         rows.update("t", &vendor, (&id(), draft(&monitor(300), &mark))).await.unwrap();
         assert_eq!(rows.read("t", &vendor).await.unwrap()[0].row, monitor(300));
