@@ -1,4 +1,26 @@
-.PHONY: world world-down
+.PHONY: demo test test-apps lint world world-down
+
+APPS := tests/world/apps
+
+# Goes live with an example on this machine: a real cluster, a real CA, vendors that behave like the real ones.
+demo:
+	cargo run --quiet -p world -- build
+	cargo run --quiet -p world -- demo
+
+# Everything, with the count at the end.
+test: test-apps
+	.ci/count cargo test --workspace --no-fail-fast
+
+test-apps:
+	cd $(APPS)/hello && go test ./...
+	python3 -m venv target/csvboard
+	target/csvboard/bin/pip install --quiet --requirement $(APPS)/csvboard/requirements.txt
+	cd $(APPS)/csvboard && ../../../../target/csvboard/bin/pytest -q
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	shellcheck .ci/run .ci/count
 
 # A real cluster and its vendors on this machine; see tests/world/README.md.
 world:

@@ -173,10 +173,13 @@ fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, Stat
         last_snapshot: backup.as_ref().map(|b| b.snapshot.clone()),
         last_proven_restore: drill.as_ref().and_then(|d| time(d.at)),
     });
-    let certificate = ask.world.certificate.as_ref().ok().and_then(Option::as_ref).map(|c| CertificateStatus {
-        not_after: time(c.not_after),
-        renew_at: time(ask.renewal(c)),
-    });
+    let certificate = ask
+        .world
+        .certificate
+        .as_ref()
+        .ok()
+        .and_then(Option::as_ref)
+        .map(|c| CertificateStatus { not_after: time(c.not_after), renew_at: time(ask.renewal(c)) });
     let replicas =
         ask.world.field(Kind::Deployment, &ask.name(), "/status/availableReplicas").and_then(serde_json::Value::as_i64);
     SaasDeploymentStatus {
@@ -221,12 +224,7 @@ fn scorecard(states: &BTreeMap<Part, State>) -> Scorecard {
         .map(|(part, s)| cut(&format!("{}: {}", part.word(), s.reason)))
         .collect();
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-    Scorecard {
-        passed: count(states.len() - failing.len()),
-        failed: count(failing.len()),
-        waived: 0,
-        failing,
-    }
+    Scorecard { passed: count(states.len() - failing.len()), failed: count(failing.len()), waived: 0, failing }
 }
 
 fn again(ask: Ask<'_>, plan: &Plan, done: &Done, states: &BTreeMap<Part, State>) -> Duration {
@@ -261,9 +259,11 @@ fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
     let live = ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == "Ready");
     let was_live = live.is_some_and(|c| c.status == "True" && c.observed_generation == ask.saas.metadata.generation);
     let said = |(part, done): (&Part, &PartDone)| {
-        let undone: Vec<&str> = done.wrote.iter().filter(|wrote| wrote.drift).map(|wrote| wrote.what.as_str()).collect();
+        let undone: Vec<&str> =
+            done.wrote.iter().filter(|wrote| wrote.drift).map(|wrote| wrote.what.as_str()).collect();
         let note = cut(&format!("{}: put right what somebody else changed: {}", part.condition(), undone.join(", ")));
-        let told = Said { warning: true, reason: "DriftRepaired".into(), note, action: format!("Repair{}", part.condition()) };
+        let told =
+            Said { warning: true, reason: "DriftRepaired".into(), note, action: format!("Repair{}", part.condition()) };
         (!undone.is_empty()).then_some(told)
     };
     done.parts.iter().filter(|_| was_live).filter_map(said).collect()

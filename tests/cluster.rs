@@ -22,13 +22,15 @@ fn hello(namespace: &str, name: &str, more: Value) -> String {
         spec[key] = value.clone();
     }
     let metadata = json!({"name": name, "namespace": namespace});
-    json!({"apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment", "metadata": metadata, "spec": spec}).to_string()
+    json!({"apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment", "metadata": metadata, "spec": spec})
+        .to_string()
 }
 
 fn operation(namespace: &str, name: &str, deployment: &str, kind: &str) -> String {
     let spec = json!({"deployment": deployment, kind: {}});
     let metadata = json!({"name": name, "namespace": namespace});
-    json!({"apiVersion": "golive.dev/v1alpha1", "kind": "SaasOperation", "metadata": metadata, "spec": spec}).to_string()
+    json!({"apiVersion": "golive.dev/v1alpha1", "kind": "SaasOperation", "metadata": metadata, "spec": spec})
+        .to_string()
 }
 
 /// Brings csvboard to production, or finds it there from an earlier scenario.
@@ -92,7 +94,8 @@ fn events_are_verified(stage: &Stage) -> Outcome<()> {
     let event = json!({"type": "checkout.session.completed", "livemode": true, "data": {"id": "cs_1", "object": "checkout.session"}});
     let sent = stage.control("POST", "/stripe/events", event)?;
     assert_eq!(codes(&sent), vec![200], "{sent}");
-    let forged = json!({"type": "invoice.payment_failed", "livemode": true, "data": {"id": "in_1"}, "wrongSignature": true});
+    let forged =
+        json!({"type": "invoice.payment_failed", "livemode": true, "data": {"id": "in_1"}, "wrongSignature": true});
     let sent = stage.control("POST", "/stripe/events", forged)?;
     assert_eq!(codes(&sent), vec![400], "{sent}");
     Ok(())
@@ -106,14 +109,16 @@ fn runs_restricted(stage: &Stage) -> Outcome<()> {
     let namespace = stage.json(&["get", "namespace", "csvboard"])?;
     assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
     let pods = stage.json(&["get", "pods", "-n", "csvboard", "-l", "app.kubernetes.io/component=app"])?;
-    let phases: Vec<&Value> = pods["items"].as_array().into_iter().flatten().map(|pod| &pod["status"]["phase"]).collect();
+    let phases: Vec<&Value> =
+        pods["items"].as_array().into_iter().flatten().map(|pod| &pod["status"]["phase"]).collect();
     assert_eq!(phases, vec!["Running"]);
     Ok(())
 }
 
 fn is_watched(stage: &Stage) -> Outcome<()> {
     let monitors = stage.inventory()?["uptimerobot"]["monitors"].clone();
-    let ours: Vec<&Value> = monitors.as_array().into_iter().flatten().filter(|m| m["url"] == "https://app.example.com/health").collect();
+    let ours: Vec<&Value> =
+        monitors.as_array().into_iter().flatten().filter(|m| m["url"] == "https://app.example.com/health").collect();
     assert_eq!(ours.len(), 1, "{monitors}");
     assert_eq!(ours[0]["interval"], 60, "{monitors}");
     Ok(())
@@ -130,7 +135,10 @@ fn backup_and_drill_on_request(stage: &Stage) -> Outcome<()> {
     completed(stage, "drill-now")?;
     let saas = stage.saas("csvboard", "csvboard")?;
     assert!(saas["status"]["backups"]["lastProvenRestore"].is_string(), "{}", saas["status"]);
-    let uid = stage.json(&["get", "namespace", "kube-system"])?["metadata"]["uid"].as_str().unwrap_or_default().replace('-', "");
+    let uid = stage.json(&["get", "namespace", "kube-system"])?["metadata"]["uid"]
+        .as_str()
+        .unwrap_or_default()
+        .replace('-', "");
     let mut referees = Command::new(python()?);
     referees.envs(stage.env.iter()).env("CLUSTER", &uid[..8]).arg(here("tests/cluster/referees.py")).arg(rows.trim());
     assert!(run(&mut referees)?.contains("the referees agree"));
@@ -171,7 +179,8 @@ fn at_rest_nothing_is_written_and_vendors_are_only_listed() -> Outcome<()> {
     assert_eq!(writes(stage, before)?, Vec::<String>::new());
     let calls = stage.vendor(&[&format!("{}/calls", stage.env["VENDORS_CONTROL"])])?;
     let list = calls.as_array().cloned().or(calls["calls"].as_array().cloned()).unwrap_or_default();
-    let ours: Vec<&Value> = list.iter().filter(|c| c["userAgent"].as_str().is_some_and(|agent| agent.starts_with("golive/"))).collect();
+    let ours: Vec<&Value> =
+        list.iter().filter(|c| c["userAgent"].as_str().is_some_and(|agent| agent.starts_with("golive/"))).collect();
     assert!(ours.iter().all(|c| c["method"] == "GET"), "{ours:?}");
     // Six tables (zones, records, endpoints, monitors, projects and a project's keys), once in each interval, and one for the edges of the window.
     assert!(ours.len() <= 6 * 4, "{} calls", ours.len());
@@ -200,13 +209,19 @@ fn drift_is_repaired_and_told() -> Outcome<()> {
 }
 
 fn record_deleted_at_the_vendor(stage: &Stage) -> Outcome<()> {
-    let (api, auth) = (&stage.env["CLOUDFLARE_API"], format!("Authorization: Bearer {}", stage.env["CLOUDFLARE_TOKEN"]));
-    let zone = stage.vendor(&["-H", &auth, &format!("{api}/zones?name=example.com")])?["result"][0]["id"].as_str().unwrap_or_default().to_owned();
+    let (api, auth) =
+        (&stage.env["CLOUDFLARE_API"], format!("Authorization: Bearer {}", stage.env["CLOUDFLARE_TOKEN"]));
+    let zone = stage.vendor(&["-H", &auth, &format!("{api}/zones?name=example.com")])?["result"][0]["id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let records = format!("{api}/zones/{zone}/dns_records");
     let find = || stage.vendor(&["-H", &auth, &format!("{records}?name=www.app.example.com")]);
     let id = find()?["result"][0]["id"].as_str().ok_or("no record")?.to_owned();
     stage.vendor(&["-X", "DELETE", "-H", &auth, &format!("{records}/{id}")])?;
-    until(Duration::from_secs(60), || Ok(find()?["result"][0]["id"].as_str().filter(|new| **new != id).map(str::to_owned)))?;
+    until(Duration::from_secs(60), || {
+        Ok(find()?["result"][0]["id"].as_str().filter(|new| **new != id).map(str::to_owned))
+    })?;
     stage.event("csvboard", "DriftRepaired", "zone example.com")
 }
 
@@ -230,10 +245,13 @@ fn signing_secret_deleted(stage: &Stage) -> Outcome<()> {
 }
 
 fn endpoint_deleted_at_stripe(stage: &Stage) -> Outcome<()> {
-    let (api, key) = (format!("{}/v1/webhook_endpoints", stage.env["STRIPE_API"]), format!("{}:", stage.env["STRIPE_KEY"]));
+    let (api, key) =
+        (format!("{}/v1/webhook_endpoints", stage.env["STRIPE_API"]), format!("{}:", stage.env["STRIPE_KEY"]));
     let id = stage.vendor(&["-u", &key, &api])?["data"][0]["id"].as_str().ok_or("no endpoint")?.to_owned();
     stage.vendor(&["-u", &key, "-X", "DELETE", &format!("{api}/{id}")])?;
-    until(Duration::from_secs(60), || Ok(stage.vendor(&["-u", &key, &api])?["data"][0]["id"].as_str().filter(|new| **new != id).map(drop)))?;
+    until(Duration::from_secs(60), || {
+        Ok(stage.vendor(&["-u", &key, &api])?["data"][0]["id"].as_str().filter(|new| **new != id).map(drop))
+    })?;
     one_endpoint_that_works(stage)
 }
 
@@ -279,11 +297,15 @@ fn the_spec_is_followed_field_by_field_and_deletion_leaves_nothing() -> Outcome<
     };
     apply(json!({}))?;
     assert!(stage.through_gateway("https://walk.example.com/", &[])?.starts_with("HTTP/2 200"));
-    apply(json!({"domains": ["walk.example.com", "second.example.com"], "redirectFrom": ["third.example.com"], "replicas": 2}))?;
+    apply(
+        json!({"domains": ["walk.example.com", "second.example.com"], "redirectFrom": ["third.example.com"], "replicas": 2}),
+    )?;
     assert!(stage.through_gateway("https://second.example.com/", &[])?.starts_with("HTTP/2 200"));
     assert_eq!(records(stage, "second.example.com")?, 1);
     stage.kubectl(&["get", "poddisruptionbudget", "walk", "-n", "walk"])?;
-    apply(json!({"env": {"GREETING": "good day"}, "edge": {"hsts": {"maxAgeSeconds": 60}}, "processes": [{"name": "side", "image": "registry.example.com/hello:1.0.0"}]}))?;
+    apply(
+        json!({"env": {"GREETING": "good day"}, "edge": {"hsts": {"maxAgeSeconds": 60}}, "processes": [{"name": "side", "image": "registry.example.com/hello:1.0.0"}]}),
+    )?;
     assert!(stage.through_gateway("https://walk.example.com/env?name=GREETING", &[])?.contains("true"));
     assert!(stage.through_gateway("https://walk.example.com/", &[])?.to_lowercase().contains("max-age=60"));
     assert_eq!(records(stage, "second.example.com")? + records(stage, "third.example.com")?, 0);
@@ -291,7 +313,8 @@ fn the_spec_is_followed_field_by_field_and_deletion_leaves_nothing() -> Outcome<
     apply(json!({}))?;
     until(Duration::from_secs(60), || {
         let left = stage.json(&["get", "deployments,poddisruptionbudgets,httproutes", "-n", "walk"])?;
-        let names: Vec<&str> = left["items"].as_array().into_iter().flatten().filter_map(|o| o["metadata"]["name"].as_str()).collect();
+        let names: Vec<&str> =
+            left["items"].as_array().into_iter().flatten().filter_map(|o| o["metadata"]["name"].as_str()).collect();
         Ok((names == ["walk", "walk", "walk-http"]).then_some(()))
     })?;
     stage.kubectl(&["delete", "saas", "walk", "-n", "walk", "--timeout=90s"])?;
@@ -314,7 +337,12 @@ fn bad_input_is_named_and_nothing_is_half_made() -> Outcome<()> {
         ("foreign-domain", json!({"domains": ["app.example.org"]}), "Ready", ""),
         ("missing-secret", json!({"envFrom": [{"secret": "not-there"}]}), "SecretsReady", "SourceMissing"),
         ("missing-key", json!({"secrets": {"require": ["PAYMENT_TOKEN"]}}), "SecretsReady", "KeysMissing"),
-        ("live-key", json!({"environment": "Staging", "envFrom": [{"secret": "csvboard-env"}]}), "SecretsReady", "LiveKeyOutsideProduction"),
+        (
+            "live-key",
+            json!({"environment": "Staging", "envFrom": [{"secret": "csvboard-env"}]}),
+            "SecretsReady",
+            "LiveKeyOutsideProduction",
+        ),
         ("weak-secret", json!({"env": {"SECRET_KEY": "change-me"}}), "SecretsReady", "WeakSecret"),
         ("unbuilt", json!({"cache": {"redis": {"size": "1Gi", "env": "REDIS_URL"}}}), "CacheReady", "NotSupported"),
     ];
@@ -323,8 +351,20 @@ fn bad_input_is_named_and_nothing_is_half_made() -> Outcome<()> {
         let found = stage.condition(("bad", name), kind, ("False", reason))?;
         assert!(!found["message"].as_str().unwrap_or_default().contains("change-me"), "{found}");
     }
-    let pods = stage.json(&["get", "deployments", "missing-key", "weak-secret", "live-key", "-n", "bad", "--ignore-not-found"]);
-    assert!(pods.is_err() || pods?["items"].as_array().is_none_or(Vec::is_empty), "an application ran without what it needs");
+    let pods = stage.json(&[
+        "get",
+        "deployments",
+        "missing-key",
+        "weak-secret",
+        "live-key",
+        "-n",
+        "bad",
+        "--ignore-not-found",
+    ]);
+    assert!(
+        pods.is_err() || pods?["items"].as_array().is_none_or(Vec::is_empty),
+        "an application ran without what it needs"
+    );
     stage.apply(&hello("bad", "rival", json!({"domains": ["unknown-account.example.com"]})))?;
     stage.condition(("bad", "rival"), "EdgeReady", ("False", "HostClaimed"))?;
     stage.kubectl(&["delete", "saas", "--all", "-n", "bad", "--timeout=90s"]).map(drop)
@@ -343,7 +383,8 @@ fn an_operator_that_is_killed_again_and_again_makes_nothing_twice() -> Outcome<(
         stage.kubectl(&["rollout", "status", "deployment/golive", "-n", "golive-system", "--timeout=60s"])?;
     }
     stage.live("csvboard", "csvboard")?;
-    let same = until(Duration::from_secs(200), || Ok((shape(stage.inventory()?) == shape(wanted.clone())).then_some(())));
+    let same =
+        until(Duration::from_secs(200), || Ok((shape(stage.inventory()?) == shape(wanted.clone())).then_some(())));
     same.map_err(|e| format!("{e}: {} and {}", shape(wanted), shape(stage.inventory().unwrap_or_default())).into())
 }
 

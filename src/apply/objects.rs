@@ -37,7 +37,12 @@ pub async fn declare(observer: &Observer, ask: Ask<'_>, (part, steps): (Part, &S
 
 /// Applies one object. Where somebody else changed it, their additions to its lists are taken out first: server-side
 /// apply leaves what another manager owns.
-async fn write(observer: &Observer, ask: Ask<'_>, manifest: &Manifest, (object, changed): (Value, bool)) -> (Wrote, Seen<()>) {
+async fn write(
+    observer: &Observer,
+    ask: Ask<'_>,
+    manifest: &Manifest,
+    (object, changed): (Value, bool),
+) -> (Wrote, Seen<()>) {
     let namespace = ask.saas.namespace().unwrap_or_default();
     let api = cluster::objects(&observer.client, &namespace, manifest.kind);
     let reset = async {

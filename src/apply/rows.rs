@@ -26,7 +26,9 @@ fn is_planned(ask: Ask<'_>, action: &Action) -> bool {
                 table.is_some_and(|table| table.iter().any(|held| held.id == *id && proof(&held.row.name)))
             }
         }),
-        Action::CreateEndpoint { env, .. } => ask.world.webhook(env).is_some_and(|webhook| webhook.current.is_some() && ask.is_listed(webhook)),
+        Action::CreateEndpoint { env, .. } => {
+            ask.world.webhook(env).is_some_and(|webhook| webhook.current.is_some() && ask.is_listed(webhook))
+        }
         Action::Endpoint { change: Change::Delete(_), .. } => true,
         _ => false,
     }

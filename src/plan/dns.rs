@@ -77,6 +77,9 @@ impl Ask<'_> {
     /// The zone that holds a host; `None` where none of our accounts does, which is said and not refused.
     fn hosted(self, host: &str) -> Result<Option<HostedZone>, Hold> {
         self.is_free(host)?;
+        if self.saas.spec.dns.is_some() {
+            self.dns_account()?;
+        }
         let Some(seen) = self.world.zones.get(host) else { return Ok(None) };
         let Some(hosted) = seen.as_ref().map_err(Hold::from)? else { return self.foreign(host).map(|()| None) };
         self.may_use(host, &hosted.account)?;

@@ -69,7 +69,6 @@ impl Ask<'_> {
         if let Some(account) = &account {
             self.remember(account, &mut steps);
             self.webhooks().iter().for_each(|webhook| self.webhook_steps(webhook, account, &mut steps));
-            steps.or_wait(self.retire_slots(account));
             self.drop_slots(account, &mut steps);
         }
         for left in self.left_accounts(account.as_deref()) {
@@ -165,33 +164,26 @@ impl Ask<'_> {
         known.into_iter().filter(|slot| !named(slot)).for_each(|slot| steps.note(Note::Webhook(slot, None)));
     }
 
-    /// Nothing to retire beyond what each slot does for itself; the account must be readable for that.
-    fn retire_slots(self, account: &str) -> Result<(), Hold> {
-        self.endpoint_table(account).map(|_| ())
-    }
-
     /// One slot: make its endpoint, correct it, rotate it, remove what is left over.
     fn webhook_steps(self, webhook: &StripeWebhook, account: &str, steps: &mut Steps) {
-        let Some((wanted, ours)) = steps.or_wait(self.slot(webhook, account)) else { return };
-        let state = self.world.webhook(&webhook.secret_env).filter(|w| w.account == account).cloned();
+        let Some(wanted) = steps.or_wait(self.endpoint(webhook)) else { return };
+        let Some(slot) = steps.or_wait(self.slot(webhook, account)) else { return };
         let current =
-            state.as_ref().and_then(|s| s.current.clone()).filter(|issued| self.is_usable(webhook, issued, &ours));
-        let Some(current) = current else {
-            return self.make(webhook, account, wanted, (state, &ours), steps);
-        };
-        let Some(held) = ours.iter().find(|held| held.id == current.id) else { return };
+            slot.state.as_ref().and_then(|s| s.current.clone()).filter(|issued| self.is_usable(&slot, issued));
+        let Some(current) = current else { return self.make(slot, wanted, steps) };
+        let Some(held) = slot.ours.iter().find(|held| held.id == current.id) else { return };
         if self.is_replacement_due(webhook, &current, &held.row, &wanted) {
-            return self.make(webhook, account, wanted, (state, &ours), steps);
+            return self.make(slot, wanted, steps);
         }
         self.correct(held, wanted, account, steps);
-        self.retire(webhook, account, (state, &ours), steps);
+        self.retire(slot, steps);
     }
 
-    fn slot<'a>(&'a self, webhook: &StripeWebhook, account: &str) -> Result<(Endpoint, Vec<&'a Held<Endpoint>>), Hold> {
-        let wanted = self.endpoint(webhook)?;
+    fn slot<'a>(&'a self, webhook: &'a StripeWebhook, account: &'a str) -> Result<Slot<'a>, Hold> {
         self.is_free(&self.saas.spec.domains[0])?;
+        let state = self.world.webhook(&webhook.secret_env).filter(|w| w.account == account).cloned();
         let ours = self.ours(account)?.into_iter().filter(|held| held.row.slot == webhook.secret_env).collect();
-        Ok((wanted, ours))
+        Ok(Slot { webhook, account, state, ours })
     }
 
     /// The endpoint that a webhook wants, without its attempt.
@@ -220,9 +212,9 @@ impl Ask<'_> {
     }
 
     /// An endpoint is of use while Stripe lists it and its secret is stored.
-    fn is_usable(self, webhook: &StripeWebhook, issued: &Issued, ours: &[&Held<Endpoint>]) -> bool {
-        let stored = self.world.vault.as_ref().is_ok_and(|v| v.value(&webhook.secret_env).is_some());
-        stored && ours.iter().any(|held| held.id == issued.id)
+    fn is_usable(self, slot: &Slot<'_>, issued: &Issued) -> bool {
+        let stored = self.world.vault.as_ref().is_ok_and(|v| v.value(&slot.webhook.secret_env).is_some());
+        stored && slot.ours.iter().any(|held| held.id == issued.id)
     }
 
     fn is_replacement_due(self, webhook: &StripeWebhook, current: &Issued, have: &Endpoint, want: &Endpoint) -> bool {
@@ -233,15 +225,8 @@ impl Ask<'_> {
     }
 
     /// Notes the intent, then makes a new endpoint beside what is there.
-    fn make(
-        self,
-        webhook: &StripeWebhook,
-        account: &str,
-        wanted: Endpoint,
-        found: (Option<Webhook>, &[&Held<Endpoint>]),
-        steps: &mut Steps,
-    ) {
-        let (state, ours) = found;
+    fn make(self, slot: Slot<'_>, wanted: Endpoint, steps: &mut Steps) {
+        let Slot { webhook, account, state, ours } = slot;
         if let Err(hold) = self.world.certificate(&self.hosts()) {
             return steps.wait(hold);
         }
@@ -273,14 +258,8 @@ impl Ask<'_> {
     }
 
     /// Deletes endpoints of the slot that are neither current nor, while pods may still know it, previous.
-    fn retire(
-        self,
-        webhook: &StripeWebhook,
-        account: &str,
-        found: (Option<Webhook>, &[&Held<Endpoint>]),
-        steps: &mut Steps,
-    ) {
-        let (Some(state), ours) = found else { return };
+    fn retire(self, slot: Slot<'_>, steps: &mut Steps) {
+        let Slot { webhook, account, state: Some(state), ours } = slot else { return };
         let Some(current) = &state.current else { return };
         let over = current.at + OVERLAP <= self.world.now && self.is_environment_rolled();
         let previous = state.previous.clone().filter(|_| !over);
@@ -297,6 +276,14 @@ impl Ask<'_> {
             steps.note(Note::Webhook(webhook.secret_env.clone(), Some(settled)));
         }
     }
+}
+
+/// A webhook of the spec with what is known of it and what stands for it at Stripe.
+struct Slot<'a> {
+    webhook: &'a StripeWebhook,
+    account: &'a str,
+    state: Option<Webhook>,
+    ours: Vec<&'a Held<Endpoint>>,
 }
 
 fn payments_at(account: &str) -> Remembered {

@@ -46,7 +46,8 @@ impl Ask<'_> {
             steps.wait(super::unsupported::hold("release.soakMinutes"));
         }
         let jobs = self.stages_before(release).into_iter().chain(self.smoke_stages(release)).map(|stage| stage.job);
-        jobs.filter(|job| self.world.children.find(Kind::Job, job).is_some()).for_each(|job| steps.keep(Kind::Job, job));
+        jobs.filter(|job| self.world.children.find(Kind::Job, job).is_some())
+            .for_each(|job| steps.keep(Kind::Job, job));
         self.before_rollout(release, &mut steps);
         self.after_rollout(release, &mut steps);
         steps.evidence = format!("revision {} passed every stage", self.revision());

@@ -91,6 +91,9 @@ impl Ask<'_> {
         let named = self.saas.spec.tls.as_ref().and_then(|tls| tls.account.as_deref());
         let (account, _) = self.account(Vendor::Acme, named)?;
         names.iter().try_for_each(|name| self.may_use(name, account))?;
+        if self.saas.spec.dns.is_some() {
+            self.dns_account()?;
+        }
         steps.again = Some(LOOK);
         let step = match pending {
             None => {
@@ -169,7 +172,7 @@ impl Ask<'_> {
     }
 
     /// The challenges that are answered: over DNS where we hold the zone, else over HTTP.
-    fn chosen<'a>(self, progress: &'a Progress) -> impl Iterator<Item = &'a Challenge> {
+    fn chosen(self, progress: &Progress) -> impl Iterator<Item = &Challenge> {
         let world = self.world;
         progress.challenges.iter().filter(move |challenge| {
             let held = matches!(world.zones.get(&challenge.name), Some(Ok(Some(_))));

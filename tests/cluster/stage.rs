@@ -42,7 +42,17 @@ impl Stage {
         let seconds = format!("config.resyncSeconds={RESYNC},config.refreshSeconds={RESYNC}");
         let mut helm = Command::new(world.program("helm")?);
         helm.env("KUBECONFIG", world.kubeconfig()).current_dir(env!("CARGO_MANIFEST_DIR"));
-        helm.args(["upgrade", "golive", "charts/golive", "-n", NAMESPACE, "--reuse-values", "--force-conflicts", "--set", &seconds]);
+        helm.args([
+            "upgrade",
+            "golive",
+            "charts/golive",
+            "-n",
+            NAMESPACE,
+            "--reuse-values",
+            "--force-conflicts",
+            "--set",
+            &seconds,
+        ]);
         run(helm.args(["--wait", "--timeout", "120s"]))?;
         let env = world.env()?;
         Ok(Stage { world, env })
@@ -77,7 +87,12 @@ impl Stage {
     }
 
     /// Waits for a condition to be of this status and reason (`""` for any), for the newest spec.
-    pub fn condition(&self, (namespace, name): (&str, &str), kind: &str, (status, reason): (&str, &str)) -> Outcome<Value> {
+    pub fn condition(
+        &self,
+        (namespace, name): (&str, &str),
+        kind: &str,
+        (status, reason): (&str, &str),
+    ) -> Outcome<Value> {
         let mut last = Value::Null;
         let found = until(Duration::from_secs(240), || {
             last = self.saas(namespace, name)?;
@@ -108,7 +123,17 @@ impl Stage {
     /// A call of the vendors' control port.
     pub fn control(&self, method: &str, path: &str, body: Value) -> Outcome<Value> {
         let url = format!("{}{path}", self.env["VENDORS_CONTROL"]);
-        let text = run(Command::new("curl").args(["-sS", "--fail", "-X", method, &url, "-H", "content-type: application/json", "-d", &body.to_string()]))?;
+        let text = run(Command::new("curl").args([
+            "-sS",
+            "--fail",
+            "-X",
+            method,
+            &url,
+            "-H",
+            "content-type: application/json",
+            "-d",
+            &body.to_string(),
+        ]))?;
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
@@ -130,7 +155,18 @@ impl Stage {
         let (gateway, root) = (&self.env["GATEWAY_HOST"], &self.env["ACME_ROOT"]);
         let resolve: Vec<String> = [443, 80].iter().map(|port| format!("{host}:{port}:{gateway}")).collect();
         let mut curl = Command::new("curl");
-        curl.args(["-sS", "-i", "--max-time", "10", "--cacert", root, "--resolve", &resolve[0], "--resolve", &resolve[1]]);
+        curl.args([
+            "-sS",
+            "-i",
+            "--max-time",
+            "10",
+            "--cacert",
+            root,
+            "--resolve",
+            &resolve[0],
+            "--resolve",
+            &resolve[1],
+        ]);
         run(curl.args(more).arg(url))
     }
 }
@@ -140,7 +176,12 @@ pub fn run(command: &mut Command) -> Outcome<String> {
     let output = command.stdin(Stdio::null()).output()?;
     match output.status.success() {
         true => Ok(String::from_utf8(output.stdout)?),
-        false => Err(format!("{command:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)).into()),
+        false => Err(format!(
+            "{command:?}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
+        .into()),
     }
 }
 

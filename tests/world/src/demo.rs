@@ -17,7 +17,7 @@ use std::time::Instant;
 /// The application's name, and its namespace's.
 const NAME: &str = "csvboard";
 /// How long the way to production may take.
-const DEADLINE_SECONDS: &str = "420";
+const DEADLINE: &str = "420s";
 
 /// The manifest that goes live where none is named.
 pub fn example() -> PathBuf {
@@ -57,9 +57,9 @@ impl World {
 
     /// Every state of the application, one JSON document after the other, until the deadline.
     fn watch(&self) -> Result<Child> {
-        let mut kubectl = Command::new("timeout");
-        kubectl.arg(DEADLINE_SECONDS).arg(self.program("kubectl")?).env("KUBECONFIG", self.kubeconfig());
-        kubectl.args(["-n", NAME, "get", "saasdeployment", NAME, "--watch", "--output", "json"]);
+        let mut kubectl = Command::new(self.program("kubectl")?);
+        kubectl.env("KUBECONFIG", self.kubeconfig()).args(["--request-timeout", DEADLINE, "--namespace", NAME]);
+        kubectl.args(["get", "saasdeployment", NAME, "--watch", "--output", "json"]);
         kubectl.stdout(Stdio::piped()).spawn().doing("watching the application")
     }
 
@@ -106,7 +106,7 @@ fn follow(watch: &mut Child, begun: Instant) -> Result<()> {
             return Ok(());
         }
     }
-    Err(Error::new(format!("it is not Ready after {DEADLINE_SECONDS} s:{}", open(&last)))
+    Err(Error::new(format!("it is not Ready after {DEADLINE}:{}", open(&last)))
         .next(format!("`kubectl -n {NAME} describe saas {NAME}` says more")))
 }
 
