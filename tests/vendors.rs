@@ -64,6 +64,7 @@ laws!(faults:
     a_write_without_an_answer_is_found_and_not_made_twice,
     a_list_that_fails_is_no_empty_list,
     a_denied_credential_is_left_alone_until_it_changes,
+    of_one_call_that_is_unauthorized_all_others_learn,
     a_throttled_credential_is_left_alone_for_as_long_as_was_said,
     a_vendor_that_is_down_is_unreachable_and_comes_back,
 );

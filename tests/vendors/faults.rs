@@ -127,13 +127,21 @@ pub async fn a_denied_credential_is_left_alone_until_it_changes(case: impl Case)
     place.running.revoke(vendor(case), "all", false);
     let before = place.calls(vendor(case));
     assert_eq!(reason(&case.provider(&bench).list().await), "CredentialDenied");
-    let created = case.provider(&bench).create(draft(&case.row(), &mark())).await;
-    assert_eq!(reason(&created), "CredentialDenied", "of one call all others learn");
     assert_eq!(place.calls(vendor(case)), before, "nobody was asked");
     bench.access.credential = "another-canary".to_owned().into();
     assert_eq!(reason(&case.provider(&bench).list().await), "CredentialDenied");
     assert_eq!(place.calls(vendor(case)), before + 1, "a new credential is tried at once");
     nothing_was_told(&["another-canary"]);
+}
+
+pub async fn of_one_call_that_is_unauthorized_all_others_learn(case: impl Case) {
+    let place = Place::start().await;
+    let bench = Bench::of(case, &place);
+    place.fault(vendor(case), "GET", &status(401));
+    assert_eq!(reason(&case.provider(&bench).list().await), "CredentialDenied");
+    let before = place.calls(vendor(case));
+    let created = case.provider(&bench).create(draft(&case.row(), &mark())).await;
+    assert_eq!((reason(&created), place.calls(vendor(case))), ("CredentialDenied", before));
 }
 
 pub async fn a_throttled_credential_is_left_alone_for_as_long_as_was_said(case: impl Case) {
