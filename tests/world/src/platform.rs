@@ -6,6 +6,7 @@ use crate::image;
 use crate::place::{World, root};
 use crate::step::step;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
@@ -26,32 +27,60 @@ impl World {
         let env = self.env()?;
         let image = image::build_named(&["golive".into()])?;
         image.iter().try_for_each(|archive| self.import_image(archive))?;
-        step("credentials of accounts", || self.apply(&list(&secrets(&env, &Roots::read(self)?))).map(drop))?;
-        step("the operator, by its chart", || self.install_chart())?;
+        let roots = Roots::read(self)?;
+        self.drop_certificates_of_other_roots(&roots)?;
+        step("credentials of accounts", || self.apply(&list(&secrets(&env, &roots))).map(drop))?;
+        step("the operator, by its chart", || self.install_chart(&roots))?;
         step("accounts", || self.apply(&list(&accounts(&env))).map(drop))
     }
 
+    /// A CA that was started anew has a new root, and what it signed before is trusted by nobody: golive keeps
+    /// certificates even beyond an application, so they are removed here, and issued again.
+    fn drop_certificates_of_other_roots(&self, roots: &Roots) -> Result<()> {
+        let known = [
+            "-n",
+            NAMESPACE,
+            "get",
+            "configmap",
+            "roots",
+            "--ignore-not-found",
+            "--output",
+            r"jsonpath={.data.ca\.crt}",
+        ];
+        let known = self.kubectl(&known)?;
+        if known.trim().is_empty() || known.trim() == roots.all.trim() {
+            return Ok(());
+        }
+        let of_golive =
+            ["--selector", "app.kubernetes.io/managed-by=golive", "--field-selector", "type=kubernetes.io/tls"];
+        let delete = [["delete", "secrets", "--all-namespaces"].as_slice(), &of_golive].concat();
+        step("certificates of a CA that is gone, removed", || self.kubectl(&delete).map(drop))
+    }
+
     /// Installs or upgrades the chart and waits until its pods are ready.
-    fn install_chart(&self) -> Result<()> {
+    fn install_chart(&self, roots: &Roots) -> Result<()> {
         let mut helm = Command::new(self.program("helm")?);
         helm.env("KUBECONFIG", self.kubeconfig()).current_dir(root());
         helm.args(["upgrade", "--install", "golive", "charts/golive", "--namespace", NAMESPACE, "--values", "-"]);
         helm.args(["--wait", "--timeout", "180s", "--force-conflicts"]);
-        checked(&mut helm, Some(&self.values()?.to_string()))?;
-        // The tag stays the same when the operator is built anew, so its pods have to be told.
+        checked(&mut helm, Some(&self.values(roots).to_string()))?;
         self.kubectl(&["-n", NAMESPACE, "rollout", "status", "deployment/golive", "--timeout=120s"]).map(drop)
     }
 
-    fn values(&self) -> Result<Value> {
-        let built = fs::metadata(image::folder().join("golive-dev.tar")).and_then(|file| file.modified()).ok();
-        let built = built.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
-        Ok(json!({
+    /// The tag stays the same when the image is built anew, and so does the name of a ConfigMap: annotations tell.
+    fn values(&self, roots: &Roots) -> Value {
+        let built = fs::read_to_string(image::folder().join("golive-dev.key")).unwrap_or_default();
+        json!({
             "image": {"repository": "golive", "tag": "dev"},
             "config": {"gateway": {"class": "traefik"}},
             "trust": {"configMap": "roots"},
-            "podAnnotations": {"golive.dev/image-built": built.as_secs().to_string()},
-        }))
+            "podAnnotations": {"golive.dev/image": built.trim(), "golive.dev/roots": digest(&roots.all)},
+        })
     }
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The authorities of a world, in PEM.
