@@ -4,7 +4,6 @@ APPS := tests/world/apps
 
 # Goes live with an example on this machine: a real cluster, a real CA, vendors that behave like the real ones.
 demo:
-	cargo run --quiet -p world -- build
 	cargo run --quiet -p world -- demo
 
 # Everything, with the count at the end.
