@@ -45,7 +45,7 @@ fn describe(out: &mut String, saas: &SaasDeployment) {
 fn part_text(out: &mut String, part: Part, steps: &Steps) {
     out.push_str(&format!("  {}\n", part.word()));
     for manifest in &steps.manifests {
-        out.push_str(&format!("    {manifest}"));
+        out.push_str(&format!("    {manifest}\n"));
     }
     if let Some(hold) = &steps.waits {
         out.push_str(&format!("    waits: {}: {}\n", hold.reason, hold.message));
