@@ -12,8 +12,11 @@ use world::platform::{NAMESPACE, RESTRICTED, TENANT, list, namespace, secret};
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// The world's name.
-const NAME: &str = "cluster";
+/// The world's name, so that two checkouts can be tested at once.
+fn name() -> String {
+    std::env::var("WORLD_NAME").unwrap_or_else(|_| "cluster".into())
+}
+
 /// Seconds between two passes and between two listings at vendors: short, so that drift is seen soon.
 pub const RESYNC: u64 = 5;
 
@@ -35,8 +38,8 @@ impl Stage {
     fn set() -> Outcome<Stage> {
         world::install::build(&[])?;
         // Nothing of an earlier run: what another version left there is another test.
-        world::down(NAME)?;
-        let world = world::up(NAME)?;
+        world::down(&name())?;
+        let world = world::up(&name())?;
         for archive in world::image::build_named(&["csvboard".into(), "hello".into()])? {
             world.import_image(&archive)?;
         }
