@@ -113,6 +113,10 @@ fn state(verdict: &Verdict, done: &PartDone) -> State {
 }
 
 fn conditions(ask: Ask<'_>, states: &BTreeMap<Part, State>) -> Vec<Condition> {
+    if ask.saas.spec.suspend.unwrap_or(false) && ask.saas.metadata.deletion_timestamp.is_none() {
+        let message = "`suspend` is set: golive looks at nothing and changes nothing until it is unset".to_owned();
+        return vec![condition(ask, "Ready", false, ("Suspended".into(), message))];
+    }
     let first = |wanted: &dyn Fn(&State) -> bool| states.iter().find(|(_, state)| wanted(state));
     let worst = first(&|s| s.stalled)
         .or_else(|| first(&|s| !s.ready && s.reason != "StagePending"))

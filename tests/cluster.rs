@@ -335,6 +335,39 @@ fn records(stage: &Stage, name: &str) -> Outcome<usize> {
 }
 
 #[test]
+fn a_deletion_waits_for_a_vendor_and_leaves_nothing_even_with_its_namespace() -> Outcome<()> {
+    let (stage, _turn) = stage()?;
+    stage.tenant("gone")?;
+    stage.apply(&hello("gone", "gone", json!({})))?;
+    stage.live("gone", "gone")?;
+    stage.control("POST", "/vendors/cloudflare/down", json!({}))?;
+    let held = stage
+        .kubectl(&["delete", "saas", "gone", "-n", "gone", "--wait=false"])
+        .and_then(|_| stage.condition(("gone", "gone"), "DnsReady", ("False", "Unreachable")));
+    stage.control("POST", "/vendors/cloudflare/up", json!({}))?;
+    held?;
+    stage.kubectl(&["wait", "--for=delete", "saas/gone", "-n", "gone", "--timeout=90s"])?;
+    assert_eq!(records(stage, "gone.example.com")?, 0);
+    stage.apply(&hello("gone", "again", json!({})))?;
+    stage.live("gone", "again")?;
+    stage.kubectl(&["delete", "namespace", "gone", "--timeout=120s"])?;
+    assert_eq!(records(stage, "again.example.com")?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_suspended_application_is_left_alone() -> Outcome<()> {
+    let (stage, _turn) = stage()?;
+    stage.tenant("paused")?;
+    stage.apply(&hello("paused", "paused", json!({"suspend": true})))?;
+    stage.condition(("paused", "paused"), "Ready", ("False", "Suspended"))?;
+    assert_eq!(records(stage, "paused.example.com")?, 0);
+    stage.apply(&hello("paused", "paused", json!({})))?;
+    stage.live("paused", "paused")?;
+    stage.kubectl(&["delete", "saas", "paused", "-n", "paused", "--timeout=90s"]).map(drop)
+}
+
+#[test]
 fn bad_input_is_named_and_nothing_is_half_made() -> Outcome<()> {
     let (stage, _turn) = stage()?;
     stage.tenant("bad")?;

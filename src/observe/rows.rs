@@ -28,25 +28,12 @@ impl Observer {
         for host in ask.hosts() {
             zones.insert(host.clone(), holder(&host, &tables));
         }
-        for zone in self.left_zones(world, &tables) {
-            zones.insert(format!("zone:{}", zone.zone.name), Ok(Some(zone)));
-        }
+        zones.extend(left_zones(world, &tables));
         zones
     }
 
     async fn zones_of(&self, account: &str) -> Seen<Vec<Zone>> {
         Ok(self.vendors.zones(&self.accounts.access(account)?).await?.to_vec())
-    }
-
-    /// Zones where records of ours may stand, whatever the spec says now.
-    fn left_zones(&self, world: &World, tables: &[(String, Seen<Vec<Zone>>)]) -> Vec<HostedZone> {
-        let Ok(vault) = &world.vault else { return Vec::new() };
-        let find = |account: &str, name: &str| {
-            let zones = tables.iter().find(|(a, _)| a == account)?.1.as_ref().ok()?;
-            Some(HostedZone { account: account.to_owned(), zone: zones.iter().find(|z| z.name == name)?.clone() })
-        };
-        let left = vault.ledger.accounts.iter().filter(|r| r.part == "dns");
-        left.filter_map(|r| find(&r.account, r.zone.as_deref()?)).collect()
     }
 
     /// The records of every zone in use.
@@ -102,6 +89,18 @@ impl Observer {
         let seen = join_all(reads).await;
         accounts.into_iter().zip(seen).collect()
     }
+}
+
+/// Zones where records of ours may stand, whatever the spec says now. An account that cannot be read leaves them open.
+fn left_zones(world: &World, tables: &[(String, Seen<Vec<Zone>>)]) -> Vec<(String, Seen<Option<HostedZone>>)> {
+    let ledger = world.vault.as_ref().map(|vault| vault.ledger.accounts.clone()).unwrap_or_default();
+    let find = |account: &str, name: &str| {
+        let zones = &tables.iter().find(|(a, _)| a == account)?.1;
+        let hosted = |zone: &Zone| HostedZone { account: account.to_owned(), zone: zone.clone() };
+        let found = zones.as_ref().map(|zones| zones.iter().find(|zone| zone.name == name).map(hosted));
+        Some((format!("zone:{name}"), found.map_err(Clone::clone)))
+    };
+    ledger.iter().filter(|r| r.part == "dns").filter_map(|r| find(&r.account, r.zone.as_deref()?)).collect()
 }
 
 fn remembered(world: &World, part: &str) -> BTreeSet<String> {

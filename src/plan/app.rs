@@ -227,7 +227,6 @@ impl Ask<'_> {
             "startingDeadlineSeconds": 3600,
             "successfulJobsHistoryLimit": 3,
             "failedJobsHistoryLimit": 3,
-            "suspend": self.saas.spec.suspend.unwrap_or(false),
             "jobTemplate": {"metadata": {"labels": self.labels(part)}, "spec": self.job(pod)},
         }})
     }

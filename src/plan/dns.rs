@@ -27,14 +27,20 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
     Some(ask.records(left))
 }
 
-/// Removes all records when the object goes.
+/// Removes all records when the object goes. The ledger may be gone before (a namespace loses its Secrets first), so
+/// every zone that the spec or the ledger leads to is looked at, and one that cannot be seen is waited for.
 pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
-    let left = ask.remembered_zones();
-    (!left.is_empty()).then(|| {
-        let mut steps = Steps::default();
-        left.into_iter().for_each(|zone| ask.zone(&zone, &[], &mut steps));
-        Ok(steps)
-    })
+    let mut steps = Steps::default();
+    let mut zones: BTreeMap<&str, &HostedZone> = BTreeMap::new();
+    for seen in ask.world.zones.values() {
+        match seen {
+            Ok(Some(hosted)) => drop(zones.insert(&hosted.zone.name, hosted)),
+            Ok(None) => {}
+            Err(fault) => steps.wait(fault.into()),
+        }
+    }
+    zones.values().for_each(|hosted| ask.zone(hosted, &[], &mut steps));
+    Some(Ok(steps))
 }
 
 impl Ask<'_> {

@@ -24,12 +24,10 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
 
 /// Removes all monitors when the object goes.
 pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
-    ask.has_left().then(|| {
-        let mut steps = Steps::default();
-        ask.uptime_rows(None, &mut steps);
-        ask.sentry_rows(None, &mut steps);
-        Ok(steps)
-    })
+    let mut steps = Steps::default();
+    ask.uptime_rows(None, &mut steps);
+    ask.sentry_rows(None, &mut steps);
+    Some(Ok(steps))
 }
 
 impl Ask<'_> {
@@ -171,6 +169,14 @@ impl Ask<'_> {
         let remembered = self.world.vault.as_ref().map(|vault| vault.ledger.accounts.clone()).unwrap_or_default();
         let mut accounts: Vec<String> = remembered.into_iter().filter(|r| r.part == part).map(|r| r.account).collect();
         accounts.extend(used.map(str::to_owned));
+        if self.saas.metadata.deletion_timestamp.is_some() {
+            let seen = if part == "uptime" {
+                self.world.monitors.keys().cloned().collect()
+            } else {
+                self.world.projects.keys().cloned().collect::<Vec<_>>()
+            };
+            accounts.extend(seen);
+        }
         accounts.sort();
         accounts.dedup();
         accounts

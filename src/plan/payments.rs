@@ -3,6 +3,8 @@
 //! Stripe shows a secret once, when the endpoint is made. So the intent is noted before the call, the secret stored right
 //! after it, and an endpoint of ours whose secret is not known is replaced: create, store, then delete the orphan.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 
 use super::claims::Vendor;
@@ -35,14 +37,12 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
     (spoken || !left.is_empty()).then(|| ask.payments())
 }
 
-/// Removes all endpoints when the object goes.
+/// Removes all endpoints when the object goes, at every account that the spec or the ledger leads to.
 pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
-    let left = ask.left_accounts(None);
-    (!left.is_empty()).then(|| {
-        let mut steps = Steps::default();
-        left.iter().for_each(|account| ask.clear_account(account, &mut steps));
-        Ok(steps)
-    })
+    let mut steps = Steps::default();
+    let known = ask.left_accounts(None).into_iter().chain(ask.world.endpoints.keys().cloned());
+    known.collect::<BTreeSet<_>>().iter().for_each(|account| ask.clear_account(account, &mut steps));
+    Some(Ok(steps))
 }
 
 impl Ask<'_> {
