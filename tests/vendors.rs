@@ -11,6 +11,8 @@ mod contract;
 mod faults;
 #[path = "vendors/pages.rs"]
 mod pages;
+#[path = "vendors/patience.rs"]
+mod patience;
 #[path = "vendors/place.rs"]
 mod place;
 #[path = "vendors/sentry.rs"]
@@ -67,5 +69,13 @@ laws!(faults:
     of_one_call_that_is_unauthorized_all_others_learn,
     a_throttled_credential_is_left_alone_for_as_long_as_was_said,
     a_vendor_that_is_down_is_unreachable_and_comes_back,
+);
+laws!(patience:
+    what_is_not_answered_in_time_is_not_waited_for,
+    a_vendor_with_anothers_certificate_is_not_talked_to,
+    a_credential_that_is_given_back_its_rights_is_found_good,
+    who_throttles_and_does_not_say_for_how_long_is_left_alone,
+    a_delete_that_fails_is_told_and_may_be_repeated,
+    a_change_without_an_answer_may_be_repeated,
 );
 laws!(pages: a_list_of_three_pages_is_read_whole, what_is_unknown_in_a_list_does_no_harm);

@@ -132,9 +132,13 @@ impl Projects<'_> {
             }
             let reply = reply.good(self.access)?;
             rows.append(&mut reply.json::<Vec<T>>(self.access)?);
-            match reply.header("link").and_then(next_cursor) {
-                Some(cursor) => page = format!("{path}{join}cursor={cursor}"),
-                None => return Ok(Some(rows)),
+            match reply.header("link").map_or(Next::None, next) {
+                Next::Cursor(cursor) => page = format!("{path}{join}cursor={cursor}"),
+                Next::None => return Ok(Some(rows)),
+                Next::Unknown => {
+                    let name = self.access.name();
+                    return Err(Fault::Unreachable(format!("{name} names a next page that cannot be asked for")));
+                }
             }
         }
     }
@@ -213,12 +217,24 @@ impl Projects<'_> {
     }
 }
 
-/// The cursor of the next page, if the header says that there are results on it.
-fn next_cursor(link: &str) -> Option<&str> {
-    let next = link.split(',').find(|part| part.contains("rel=\"next\"") && part.contains("results=\"true\""))?;
-    let (_, rest) = next.split_once("cursor=\"")?;
-    let cursor = rest.split('"').next()?;
-    cursor.chars().all(|c| c.is_ascii_alphanumeric() || ":-_.".contains(c)).then_some(cursor)
+/// What follows a page of a list.
+#[derive(Debug, PartialEq)]
+enum Next<'a> {
+    /// Nothing: the list is whole.
+    None,
+    /// A page with results.
+    Cursor(&'a str),
+    /// A page with results, of which the header does not say how to ask for it: the list is not whole.
+    Unknown,
+}
+
+/// The next page, if the header says that there are results on it.
+fn next(link: &str) -> Next<'_> {
+    let is_next = |part: &&str| part.contains("rel=\"next\"") && part.contains("results=\"true\"");
+    let Some(next) = link.split(',').find(is_next) else { return Next::None };
+    let cursor = next.split_once("cursor=\"").and_then(|(_, rest)| rest.split('"').next());
+    let is_plain = |cursor: &&str| cursor.chars().all(|c| c.is_ascii_alphanumeric() || ":-_.".contains(c));
+    cursor.filter(|cursor| !cursor.is_empty()).filter(is_plain).map_or(Next::Unknown, Next::Cursor)
 }
 
 /// Projects are numbered in text, and their keys name them in figures.
@@ -302,8 +318,9 @@ mod tests {
                 <https://x/?&cursor=100:1:0>; rel=\"next\"; results=\"{results}\"; cursor=\"100:1:0\""
             )
         };
-        assert_eq!(next_cursor(&link("true")), Some("100:1:0"));
-        assert_eq!(next_cursor(&link("false")), None);
-        assert_eq!(next_cursor("<x>; rel=\"next\"; results=\"true\"; cursor=\"1&evil=1\""), None);
+        assert_eq!(next(&link("true")), Next::Cursor("100:1:0"));
+        assert_eq!(next(&link("false")), Next::None);
+        assert_eq!(next("<x>; rel=\"next\"; results=\"true\"; cursor=\"1&evil=1\""), Next::Unknown);
+        assert_eq!(next("<x>; rel=\"next\"; results=\"true\""), Next::Unknown);
     }
 }

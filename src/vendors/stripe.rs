@@ -184,21 +184,21 @@ impl From<Wire> for Held<Endpoint> {
 
 impl Provider<Endpoint> for Endpoints<'_> {
     async fn list(&self) -> Seen<Vec<Held<Endpoint>>> {
-        let mut rows: Vec<Held<Endpoint>> = Vec::new();
+        let (mut rows, mut seen) = (Vec::<Held<Endpoint>>::new(), BTreeSet::new());
         loop {
             let mut request = ListWebhookEndpoint::new().limit(PAGE);
             if let Some(last) = rows.last() {
                 request = request.starting_after(last.id.0.clone());
             }
             let page: List = self.send(request.build(), None).await?.good(self.access)?.json(self.access)?;
-            let empty = page.data.is_empty();
+            let last = page.data.last().map(|wire| wire.id.clone());
             rows.extend(page.data.into_iter().map(Held::from));
-            match (page.has_more, empty) {
-                (true, true) => {
-                    return Err(Fault::Unreachable("Stripe says there are more endpoints and lists none".into()));
-                }
-                (true, false) => {}
-                (false, _) => return Ok(rows),
+            if !page.has_more {
+                return Ok(rows);
+            }
+            // A page that ends where an earlier one did, or nowhere, leads nowhere else.
+            if !last.is_some_and(|last| seen.insert(last)) {
+                return Err(Fault::Unreachable(format!("{} lists the same page again and again", self.access.name())));
             }
         }
     }

@@ -162,3 +162,42 @@ async fn a_right_that_is_missing_for_one_thing_holds_only_that() {
     assert_eq!((matches!(again, Err(Fault::Denied(_))), place.calls("cloudflare")), (true, before));
     assert!(listed(&bench).await.is_empty(), "reading goes on");
 }
+
+#[tokio::test]
+async fn records_of_types_that_golive_does_not_know_survive() {
+    let place = Place::start().await;
+    let (bench, mark) = (Bench::of(Table, &place), mark());
+    let data = json!({"flags": 0, "tag": "issue", "value": "letsencrypt.org"});
+    place.raw("cloudflare", "POST", &Table.path(&bench), &json!({"type": "CAA", "name": "@", "data": data})).await;
+    let before = listed(&bench).await;
+    assert_eq!((before[0].row.kind.clone(), before[0].mark.clone()), (RecordType::Other("CAA".into()), None));
+    let creates: Vec<_> = (0..5).map(address).map(Change::Create).collect();
+    client(&bench).batch(&mark, &creates).await.unwrap();
+    let deletes: Vec<_> = ours(&listed(&bench).await).into_iter().map(|held| Change::Delete(held.id)).collect();
+    client(&bench).batch(&mark, &deletes).await.unwrap();
+    assert_eq!(listed(&bench).await, before);
+}
+
+#[tokio::test]
+async fn a_mark_that_is_longer_than_a_comment_is_still_ours() {
+    let place = Place::start().await;
+    let bench = Bench::of(Table, &place);
+    let long = golive::rows::Mark { label: "ü".repeat(200), ..mark() };
+    client(&bench).create(draft(&Table.row(), &long)).await.unwrap();
+    let creates: Vec<_> = (0..2).map(address).map(Change::Create).collect();
+    client(&bench).batch(&long, &creates).await.unwrap();
+    let rows = listed(&bench).await;
+    assert_eq!((rows.len(), ours(&rows).len()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_batch_without_an_answer_is_lost_and_may_be_repeated() {
+    let place = Place::start().await;
+    let (bench, mark) = (Bench::of(Table, &place), mark());
+    let creates: Vec<_> = (0..5).map(address).map(Change::Create).collect();
+    place.fault("cloudflare", "POST", &json!({"kind": "lost"}));
+    let lost = client(&bench).batch(&mark, &creates).await.unwrap_err();
+    assert!(matches!(lost, Fault::Lost(_)), "{lost:?}");
+    client(&bench).batch(&mark, &creates).await.unwrap();
+    assert_eq!(ours(&listed(&bench).await).len(), 5);
+}

@@ -43,6 +43,7 @@ fn reads() -> Vec<(Value, &'static str)> {
         (status(400), "Rejected"),
         (status(401), "CredentialDenied"),
         (status(403), "CredentialDenied"),
+        (status(404), "Rejected"),
         (status(429), "Throttled"),
         (waits, "Throttled"),
         (status(500), "Unreachable"),

@@ -4,7 +4,7 @@ use golive::rows::Provider;
 use golive::vendors::cloudflare::zones;
 use serde_json::{Value, json};
 
-use crate::case::{Bench, Case, Records};
+use crate::case::{Bench, Case, Endpoints, Projects, Records};
 use crate::place::{Place, text_of};
 
 /// Answers the next list with these pages.
@@ -68,4 +68,44 @@ async fn a_list_that_falls_short_of_its_total_is_not_taken_for_whole() {
     order(Records, &place, &bench, vec![Records.page(&[row], None, 3), none]);
     let listed = Records.provider(&bench).list().await.unwrap_err();
     assert!(text_of(&listed).contains("listed 1 rows and a total of 3"), "{listed}");
+}
+
+#[tokio::test]
+async fn endpoints_beyond_a_page_of_the_server_are_read() {
+    let place = Place::start().await;
+    place.running.set(&vendors::Settings { stripe_endpoints: Some(300), ..Default::default() });
+    let bench = Bench::of(Endpoints, &place);
+    for number in 0..205 {
+        Endpoints.stranger(&place, &bench, number).await;
+        place.running.advance(std::time::Duration::from_secs(1));
+    }
+    let before = place.calls("stripe");
+    let listed = Endpoints.provider(&bench).list().await.unwrap();
+    let urls: std::collections::BTreeSet<_> = listed.iter().map(|held| held.row.url.clone()).collect();
+    assert_eq!((listed.len(), urls.len(), place.calls("stripe") - before), (205, 205, 3));
+    assert!(listed.iter().all(|held| held.mark.is_none()));
+}
+
+#[tokio::test]
+async fn a_list_that_begins_again_and_again_is_a_fault() {
+    let place = Place::start().await;
+    let bench = Bench::of(Endpoints, &place);
+    let page = |number| Endpoints.page(&[Endpoints.shown(number, false)], Some(1), 9);
+    order(Endpoints, &place, &bench, vec![page(1), page(1), page(2)]);
+    let endless = Endpoints.provider(&bench).list().await.unwrap_err();
+    assert!(text_of(&endless).contains("again and again"), "{endless}");
+}
+
+#[tokio::test]
+async fn a_next_page_that_cannot_be_asked_for_is_no_end_of_the_list() {
+    let place = Place::start().await;
+    let bench = Bench::of(Projects, &place);
+    for link in
+        ["<https://x>; rel=\"next\"; results=\"true\"", "<https://x>; rel=\"next\"; results=\"true\"; cursor=\"1&a=b\""]
+    {
+        let page = json!({"body": [], "headers": {"link": link}});
+        order(Projects, &place, &bench, vec![page]);
+        let listed = Projects.provider(&bench).list().await;
+        assert_eq!(listed.as_ref().err().map(golive::fault::Fault::reason), Some("Unreachable"), "{link}: {listed:?}");
+    }
 }

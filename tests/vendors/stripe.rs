@@ -109,3 +109,29 @@ async fn live_and_test_keys_see_different_tables() {
     assert!(client(&live).list().await.unwrap().is_empty());
     assert_ne!(live.access.table(), bench.access.table());
 }
+
+#[tokio::test]
+async fn two_at_once_under_one_key_make_one_endpoint() {
+    let place = Place::start().await;
+    let (one, two, row, mark) = (Bench::of(Table, &place), Bench::of(Table, &place), Table.row(), mark());
+    place.fault("stripe", "POST", &json!({"kind": "delay", "ms": 300}));
+    let (one_client, two_client) = (client(&one), client(&two));
+    let (first, second) = tokio::join!(one_client.create(draft(&row, &mark)), two_client.create(draft(&row, &mark)));
+    let done = [&first, &second].into_iter().filter(|created| created.is_ok()).count();
+    let open = [&first, &second].into_iter().filter(|created| matches!(created, Err(Fault::Lost(_)))).count();
+    assert_eq!((done, open, Table.count(&place)), (1, 1, 1), "{first:?} {second:?}");
+    let again = client(&two).create(draft(&row, &mark)).await.unwrap();
+    assert_eq!((again.secret.is_some(), Table.count(&place)), (true, 1));
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_replayed_with_its_secret() {
+    let place = Place::start().await;
+    let (bench, mark) = (Bench::of(Table, &place), mark());
+    place.fault("stripe", "POST", &json!({"kind": "lost"}));
+    assert!(matches!(client(&bench).create(draft(&Table.row(), &mark)).await, Err(Fault::Lost(_))));
+    let replayed = client(&bench).create(draft(&Table.row(), &mark)).await.unwrap();
+    let secret = replayed.secret.unwrap();
+    assert_eq!((secret.expose_secret().starts_with("whsec_"), Table.count(&place)), (true, 1));
+    nothing_was_told(&[secret.expose_secret()]);
+}
