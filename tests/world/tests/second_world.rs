@@ -112,6 +112,8 @@ fn a_crash_is_repaired(world: &World) -> Outcome<()> {
         let record = fs::read_to_string(world.run.join("pid").join(program))?;
         let pid = record.split(' ').next().unwrap_or_default();
         assert!(Command::new("kill").args(["-KILL", pid]).status()?.success());
+        // The signal is sent before the process is gone; until then it would count as running.
+        until(&format!("{program} has ended"), || !world.running(program))?;
     }
     world::up(&world.name)?;
     application_is_served(world)
