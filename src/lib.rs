@@ -20,6 +20,8 @@ pub mod metrics;
 pub mod objects;
 pub mod observe;
 pub mod offline;
+pub mod operator;
+pub mod outside;
 pub mod plan;
 pub mod report;
 pub mod rows;

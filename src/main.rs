@@ -1,6 +1,6 @@
 //! The command line: the only place for the environment and the exit code.
 
-mod operator;
+mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Runs the operator.
-    Run(operator::Run),
+    Run(run::Run),
     /// Prints the CustomResourceDefinitions.
     Crd,
     /// Prints what would be made of a manifest, without a cluster.
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         return failed("a TLS provider was installed before main");
     }
     match Cli::parse().command {
-        Command::Run(run) => operator::run(run).map_or_else(failed, |()| ExitCode::SUCCESS),
+        Command::Run(run) => run::run(run).map_or_else(failed, |()| ExitCode::SUCCESS),
         Command::Crd => print(golive::api::crd_yaml()),
         Command::Plan { file } => print(offline(&file)),
         Command::Backup(order) => jobs::backup(&order),

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::fault::Seen;
 use crate::kinds::Kind;
 use crate::objects::{Cache, Owner, Presence};
+use crate::outside::Outside;
 use crate::plan::Ask;
 use crate::rows::Mark;
 use crate::vault::Vault;
@@ -34,6 +35,8 @@ use crate::world::World;
 pub struct Observer {
     /// The API server.
     pub client: Client,
+    /// Time, chance, HTTP and DNS.
+    pub outside: Arc<dyn Outside>,
     /// The operator's configuration.
     pub config: Arc<Config>,
     /// This cluster's id, in the marks on rows.
@@ -102,8 +105,8 @@ impl Observer {
         let (labels, vault) = tokio::join!(self.namespace_labels(&namespace), self.vault(saas));
         let namespace_labels = labels.unwrap_or_default();
         let mut world = World {
-            now: Timestamp::now(),
-            entropy: rand_bytes(),
+            now: self.outside.now(),
+            entropy: self.outside.entropy(),
             config: self.config.clone(),
             mark: mark(&self.cluster, saas),
             children: self.cache.of(&owner(saas)),
@@ -179,14 +182,4 @@ impl Observer {
 /// Which of two claims is older: by creation, then by uid.
 fn age(saas: &SaasDeployment) -> (Option<Timestamp>, Option<String>) {
     (saas.creation_timestamp().map(|t| t.0), saas.uid())
-}
-
-/// Fresh randomness from the operating system's generator.
-fn rand_bytes() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    // A generator that fails leaves zeros; values made of zeros would be guessable, so such a pass must not happen.
-    match ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes) {
-        Ok(()) => bytes,
-        Err(_) => std::process::abort(),
-    }
 }

@@ -31,7 +31,7 @@ impl Observer {
     }
 
     async fn tell_standing(&self, account: &ProviderAccount) -> Seen<()> {
-        let status = standing(account, self.accounts.usable(account), Timestamp::now());
+        let status = standing(account, self.accounts.usable(account), self.outside.now());
         if account.status.as_ref() == Some(&status) {
             return Ok(());
         }
