@@ -79,7 +79,7 @@ impl Fault {
 }
 
 /// The orders not yet used up, in the order given.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Faults {
     ordered: Vec<Fault>,
 }
