@@ -155,22 +155,20 @@ impl Ask<'_> {
     }
 
     /// The way to the solver of http-01 challenges.
-    pub fn solver_route(self, service: &str, hosts: &[String]) -> Vec<Manifest> {
-        let rules = json!([{
-            "matches": [prefix("/.well-known/acme-challenge")],
-            "backendRefs": [{"group": "", "kind": "Service", "name": service, "port": 80, "weight": 1}],
-        }]);
-        let body = json!({"spec": {"parentRefs": self.parents("http", hosts), "hostnames": hosts, "rules": rules}});
-        let by_gateway = matches!(self.way(), Ok(Way::Gateway));
-        if by_gateway {
-            return vec![Manifest::new(Kind::HttpRoute, service, body)];
+    ///
+    /// # Errors
+    /// There is no way to make routes.
+    pub fn solver_route(self, service: &str, (path, hosts): (&str, &[String])) -> Result<Manifest, Hold> {
+        if matches!(self.way()?, Way::Gateway) {
+            let backend = json!({"group": "", "kind": "Service", "name": service, "port": 80, "weight": 1});
+            let rules = json!([{"matches": [prefix(path)], "backendRefs": [backend]}]);
+            let body = json!({"spec": {"parentRefs": self.parents("http", hosts), "hostnames": hosts, "rules": rules}});
+            return Ok(Manifest::new(Kind::HttpRoute, service, body));
         }
-        let paths: Vec<Value> = hosts
-            .iter()
-            .map(|host| ingress_rule(host, &[("/.well-known/acme-challenge".into(), service.into())]))
-            .collect();
+        let rules: Vec<Value> =
+            hosts.iter().map(|host| ingress_rule(host, &[(path.to_owned(), service.to_owned())])).collect();
         let class = self.world.config.ingress.as_ref().map(|ingress| ingress.class.clone());
-        vec![Manifest::new(Kind::Ingress, service, json!({"spec": {"ingressClassName": class, "rules": paths}}))]
+        Ok(Manifest::new(Kind::Ingress, service, json!({"spec": {"ingressClassName": class, "rules": rules}})))
     }
 
     /// One rule for each path that is treated in its own way: longest prefix wins.
