@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::claims::Vendor;
+use super::edge::Way;
 use super::{AcmeStep, Action, Ask, Steps, Verdict};
 use crate::certificate::ledger::{Attempt, Outcome, may_order};
 use crate::certificate::{Certificate, renew_at};
@@ -23,7 +24,14 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
         return None;
     }
     let brought = ask.saas.spec.tls.as_ref().is_some_and(|tls| tls.secret_name.is_some());
-    Some(if brought { ask.brought() } else { ask.issued() })
+    let shared = ask.world.config.gateway.as_ref().is_some_and(|gateway| gateway.shared.is_some());
+    Some(match ask.way() {
+        Ok(Way::Shared(_)) => ask.shared(brought),
+        // Who brings the certificate is not known before the platform's Gateway is.
+        Err(hold) if shared => Err(hold),
+        _ if brought => ask.brought(),
+        _ => ask.issued(),
+    })
 }
 
 impl Ask<'_> {
@@ -33,6 +41,22 @@ impl Ask<'_> {
         if let Some(certificate) = steps.or_wait(self.world.certificate(&self.hosts())) {
             steps.evidence = format!("brought by the user, valid until {}", certificate.not_after);
         }
+        Ok(steps)
+    }
+
+    /// The certificate of the platform's Gateway: it is of another namespace, and golive neither reads nor writes it.
+    fn shared(self, brought: bool) -> Verdict {
+        let mut steps = Steps::default();
+        if brought {
+            let gateway = self.shared_name();
+            steps.wait(Hold::person("NotSupported", format!("{gateway} brings its own certificate and takes no listeners from here, so `spec.tls.secretName` cannot be used: remove it, or ask the platform team to set `allowedListeners`")));
+        }
+        steps.or_wait(self.is_secured());
+        steps.evidence = format!(
+            "{} brings its own certificate for {}: golive orders none, renews none and cannot see when it ends; the platform team keeps it",
+            self.shared_name(),
+            self.hosts().join(", ")
+        );
         Ok(steps)
     }
 
