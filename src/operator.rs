@@ -61,8 +61,8 @@ pub struct Assembled {
 impl Assembled {
     /// Tells whether this replica could lead: its watches are filled.
     pub fn readiness(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let cache = self.context.observer.cache.clone();
-        move || cache.is_ready()
+        let (cache, ground) = (self.context.observer.cache.clone(), self.context.observer.ground.clone());
+        move || cache.is_ready() && ground.is_ready()
     }
 
     /// Leads until `stop` resolves; then passes under way are finished and the lease is given up.

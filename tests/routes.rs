@@ -51,8 +51,15 @@ fn ingress_with_traefik_takes_applications_live_whole() -> Outcome<()> {
         "edge": {"httpsRedirect": false, "securityHeaders": true},
     });
     stage.apply(&hello(("paths", "paths"), routed))?;
+    outsider(stage, "proven")?;
+    point(stage, ("example.com", "proven.example.com"), &stage.env["GATEWAY_HOST"])?;
+    stage.apply(&hello(("proven", "proven"), json!({})))?;
     stage.live("paths", "paths")?;
     treated_by_path(stage)?;
+    stage.live("proven", "proven")?;
+    shows(stage, ("https://proven.example.com/", &[]), "http/2 200")?;
+    an_annotation_is_put_back(stage)?;
+    leave(stage, ("proven", "proven"))?;
     stage.live("csvboard", "csvboard")?;
     as_by_gateway(stage)?;
     stage.apply(&hello(("paths", "paths"), json!({})))?;
@@ -65,6 +72,17 @@ fn ingress_with_traefik_takes_applications_live_whole() -> Outcome<()> {
     shows(stage, ("http://paths.example.com/", &[]), "301 moved permanently")?;
     leave(stage, ("paths", "paths"))?;
     leave(stage, ("csvboard", "csvboard"))
+}
+
+/// Without it, Traefik would take no HTTPS for the host.
+fn an_annotation_is_put_back(stage: &Stage) -> Outcome<()> {
+    let (tls, ingress) = ("traefik.ingress.kubernetes.io/router.tls", ["ingress", "proven", "-n", "proven"]);
+    stage.kubectl(&[&["annotate"], ingress.as_slice(), &[&format!("{tls}-")]].concat())?;
+    until(Duration::from_secs(30), || {
+        let found = stage.json(&[&["get"], ingress.as_slice()].concat())?;
+        Ok((found["metadata"]["annotations"][tls] == "true").then_some(()))
+    })?;
+    stage.event("proven", "DriftRepaired", "Ingress proven")
 }
 
 fn treated_by_path(stage: &Stage) -> Outcome<()> {
@@ -82,6 +100,7 @@ fn as_by_gateway(stage: &Stage) -> Outcome<()> {
     assert!(health.contains("strict-transport-security: max-age=31536000"), "{health}");
     assert!(health.contains("cache-control: no-cache"), "{health}");
     shows(stage, ("https://app.example.com/static/none", &[]), "cache-control: public, max-age=31536000, immutable")?;
+    shows(stage, ("https://app.example.com/statics", &[]), "cache-control: no-cache")?;
     let plain = shows(stage, ("http://app.example.com/x", &[]), "301 moved permanently")?;
     assert!(plain.contains("location: https://app.example.com/x") && !plain.contains("strict-transport"), "{plain}");
     let www = shows(stage, ("https://www.app.example.com/a?b=c", &[]), "http/2 301")?;
@@ -321,5 +340,15 @@ fn a_gateway_api_that_comes_late_is_taken_up_without_a_touch() -> Outcome<()> {
     stage.live("late", "late")?;
     shows(stage, ("https://late.example.com/", &[]), "http/2 200")?;
     assert_eq!(starts(stage)?, before, "the operator was started anew");
+    from_gateway_to_ingress(stage, who)?;
     leave(stage, who)
+}
+
+/// The platform team chooses another way for what is live.
+fn from_gateway_to_ingress(stage: &Stage, (namespace, name): (&str, &str)) -> Outcome<()> {
+    let address = format!("https://{name}.example.com/");
+    operate(stage, json!({"ingress": {"class": "traefik"}}))?;
+    until(Duration::from_secs(60), || Ok(names(stage, (namespace, "gateways,httproutes"))?.is_empty().then_some(())))?;
+    stage.live(namespace, name)?;
+    shows(stage, (&address, &[]), "http/2 200").map(drop)
 }

@@ -2,13 +2,13 @@
 //! <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::names::hash_of;
 use super::pod::Runs;
-use super::tls::LOOK;
 use super::{Action, Ask, Manifest, Steps};
 use crate::evidence::SolveTask;
 use crate::fault::Hold;
@@ -20,6 +20,8 @@ use crate::world::annotation;
 const PORT: u16 = 8089;
 /// How long one solver lives; another follows where the order is still open.
 const SECONDS: u64 = 1800;
+/// How often the order is looked at while nobody has pointed the host here. The Job's readiness is watched.
+const LOOK: Duration = Duration::from_secs(30);
 /// Where a CA looks for proofs.
 const PATH: &str = "/.well-known/acme-challenge";
 /// The annotation that tells which challenges a solver answers: a Job's pods cannot be changed.

@@ -9,14 +9,14 @@ use super::edge::Way;
 use super::{AcmeStep, Action, Ask, Steps, Verdict};
 use crate::certificate::ledger::{Attempt, Outcome, may_order};
 use crate::certificate::{Certificate, renew_at};
-use crate::fault::Hold;
+use crate::fault::{Hold, Until};
 use crate::vault::Note;
 use crate::vendors::acme::{self, Challenge, ChallengeState, Progress, Status};
 use crate::world::Pending;
 use jiff::Timestamp;
 
 /// How often an order that is under way is looked at.
-pub(super) const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Plans the certificate for all hosts.
 pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
@@ -48,8 +48,14 @@ impl Ask<'_> {
     fn shared(self, brought: bool) -> Verdict {
         let mut steps = Steps::default();
         if brought {
-            let gateway = self.shared_name();
-            steps.wait(Hold::person("NotSupported", format!("{gateway} brings its own certificate and takes no listeners from here, so `spec.tls.secretName` cannot be used: remove it, or ask the platform team to set `allowedListeners`")));
+            let message = format!(
+                "{} brings its own certificate and takes no listeners from here, so `spec.tls.secretName` cannot be used: remove it, or ask the platform team to set `allowedListeners`",
+                self.shared_name()
+            );
+            steps.wait(Hold::person("NotSupported", message));
+        }
+        if let Ok(Some(pending)) = &self.world.order {
+            steps.act(Action::Acme(AcmeStep::Abandon { names: pending.names.clone() }));
         }
         steps.or_wait(self.is_secured());
         steps.evidence = format!(
@@ -182,7 +188,14 @@ impl Ask<'_> {
         let open: Vec<&Challenge> = chosen.into_iter().filter(|c| c.status == ChallengeState::Pending).collect();
         for challenge in &open {
             // What was declared above stays declared: the solver has to run for its proof to be seen.
-            let Some(()) = steps.or_wait(self.is_out(challenge)) else { return Ok(()) };
+            if let Err(hold) = self.is_out(challenge) {
+                steps.again = match hold.until {
+                    Until::After(wait) => Some(wait),
+                    Until::Event | Until::Person => None,
+                };
+                steps.wait(hold);
+                return Ok(());
+            }
         }
         let names = open.iter().map(|c| (c.name.clone(), c.kind == acme::Kind::Dns01)).collect::<BTreeMap<_, _>>();
         if !names.is_empty() {

@@ -68,11 +68,28 @@ impl<'a> Ask<'a> {
     /// An Ingress by which hosts lead to Services.
     pub(super) fn ingress(self, name: &str, hosts: &[String], leads: &[Leads]) -> Manifest {
         let backend = |service: &str| json!({"service": {"name": service, "port": {"number": 80}}});
-        let path = |lead: &Leads| json!({"path": lead.path, "pathType": "Prefix", "backend": backend(&lead.service)});
-        let paths: Vec<Value> = leads.iter().map(path).collect();
+        let path = |lead: &Leads| {
+            let matched = self.matched(&lead.path).into_iter();
+            matched
+                .map(|(path, kind)| json!({"path": path, "pathType": kind, "backend": backend(&lead.service)}))
+                .collect::<Vec<_>>()
+        };
+        let paths: Vec<Value> = leads.iter().flat_map(path).collect();
         let rules: Vec<Value> = hosts.iter().map(|host| json!({"host": host, "http": {"paths": paths}})).collect();
         let class = self.world.config.ingress.as_ref().map(|ingress| ingress.class.clone());
         Manifest::new(Kind::Ingress, name, json!({"spec": {"ingressClassName": class, "rules": rules}}))
+    }
+
+    /// How a path and all below it are matched. Traefik takes `/api` for the beginning of `/apiary` too, unless it is
+    /// told otherwise (`strictPrefixMatching`), which cannot be seen from here.
+    fn matched(self, path: &str) -> Vec<(String, &'static str)> {
+        match self.way() {
+            Ok(Way::Traefik) if path != "/" => {
+                let path = path.trim_end_matches('/');
+                vec![(path.to_owned(), "Exact"), (format!("{path}/"), "Prefix")]
+            }
+            _ => vec![(path.to_owned(), "Prefix")],
+        }
     }
 
     pub(super) fn by_ingress(self, steps: &mut Steps) {
@@ -84,54 +101,59 @@ impl<'a> Ask<'a> {
     }
 
     pub(super) fn by_traefik(self, steps: &mut Steps) {
-        let (spec, redirects) = (&self.saas.spec, self.redirects());
-        let to_https = self.middleware("https", json!({"redirectScheme": {"scheme": "https", "permanent": true}}));
-        let everything = [Leads { path: "/".into(), strip: false, service: self.name() }];
-        if redirects {
-            let mut plain = self.passing(self.ingress(&self.named("http"), &self.hosts(), &everything), &[&to_https]);
-            plain.annotations.insert(PRIORITY.to_owned(), LOW.to_owned());
-            steps.declare(plain);
-            steps.declare(to_https);
+        if self.redirects() {
+            self.to_https(steps);
         }
-        let groups = self.groups();
-        let mut names = Vec::new();
-        for (place, group) in groups.iter().enumerate() {
-            let suffix = hash_of(&group.paths(), 6);
-            let name = if place == 0 { self.name() } else { self.named(&suffix) };
-            let plain = if place == 0 { self.named("http") } else { joined(&self.named("http"), &suffix) };
-            names.push(name.clone());
-            group.middlewares.iter().for_each(|middleware| declare_once(middleware, steps));
-            let passing: Vec<&Manifest> = group.middlewares.iter().collect();
-            if !redirects {
-                steps.declare(self.passing(self.ingress(&plain, &spec.domains, &group.leads), &passing));
-            }
-            if self.is_secured().is_ok() {
-                let ingress = self.ingress(&name, &spec.domains, &group.leads);
-                steps.declare(self.secure(self.passing(ingress, &passing)));
-            }
+        for (place, group) in self.groups().iter().enumerate() {
+            self.group(place, group, steps);
         }
-        self.canonical(&everything, steps);
-        if self.is_secured().is_err() {
-            names.push(self.named("redirect"));
-            names.into_iter().for_each(|name| steps.keep(Kind::Ingress, name));
+        self.canonical(steps);
+    }
+
+    /// Sends plain HTTP to HTTPS, for every host.
+    fn to_https(self, steps: &mut Steps) {
+        let middleware = self.middleware("https", json!({"redirectScheme": {"scheme": "https", "permanent": true}}));
+        let ingress = self.ingress(&self.named("http"), &self.hosts(), &self.everything());
+        let mut ingress = self.passing(ingress, &[&middleware]);
+        ingress.annotations.insert(PRIORITY.to_owned(), LOW.to_owned());
+        steps.declare(ingress);
+        steps.declare(middleware);
+    }
+
+    /// Paths whose requests pass the same: over HTTPS, and over plain HTTP where that is not redirected.
+    fn group(self, place: usize, group: &Group, steps: &mut Steps) {
+        let suffix = hash_of(&group.paths(), 6);
+        let of_place = |base: String| if place == 0 { base } else { joined(&base, &suffix) };
+        let passed: Vec<&Manifest> = group.middlewares.iter().collect();
+        let ingress = |name: &str| self.passing(self.ingress(name, &self.saas.spec.domains, &group.leads), &passed);
+        if !self.redirects() {
+            steps.declare(ingress(&of_place(self.named("http"))));
         }
+        self.declare_secure(ingress(&of_place(self.name())), steps);
+        passed.into_iter().for_each(|middleware| declare_once(middleware, steps));
     }
 
     /// Sends other hosts to the first domain.
-    fn canonical(self, everything: &[Leads], steps: &mut Steps) {
+    fn canonical(self, steps: &mut Steps) {
         let spec = &self.saas.spec;
         let Some(first) = spec.domains.first().filter(|_| !spec.redirect_from.is_empty()) else { return };
-        let to = json!({"regex": "^https?://[^/]+/(.*)", "replacement": format!("https://{first}/${{1}}"), "permanent": true});
+        let replacement = format!("https://{first}/${{1}}");
+        let to = json!({"regex": "^https?://[^/]+/(.*)", "replacement": replacement, "permanent": true});
         let middleware = self.middleware("redirect", json!({"redirectRegex": to}));
-        let of =
-            |name: &str| self.passing(self.ingress(&self.named(name), &spec.redirect_from, everything), &[&middleware]);
+        let of = |name: &str| {
+            let ingress = self.ingress(&self.named(name), &spec.redirect_from, &self.everything());
+            self.passing(ingress, &[&middleware])
+        };
         if !self.redirects() {
             steps.declare(of("redirect-http"));
         }
-        if self.is_secured().is_ok() {
-            steps.declare(self.secure(of("redirect")));
-        }
+        self.declare_secure(of("redirect"), steps);
         steps.declare(middleware);
+    }
+
+    /// All paths: a router needs a Service, even where nothing reaches it.
+    fn everything(self) -> [Leads; 1] {
+        [Leads { path: "/".into(), strip: false, service: self.name() }]
     }
 
     /// The paths, by what their requests pass; that with the shortest path first.
@@ -183,11 +205,14 @@ impl<'a> Ask<'a> {
         ingress
     }
 
-    /// An Ingress that takes HTTPS, with our certificate.
-    fn secure(self, mut ingress: Manifest) -> Manifest {
+    /// Declares an Ingress that takes HTTPS. While the certificate is missing, one that is there stays.
+    fn declare_secure(self, mut ingress: Manifest, steps: &mut Steps) {
+        if self.is_secured().is_err() {
+            return steps.keep(Kind::Ingress, ingress.name);
+        }
         ingress.annotations.insert(TLS.to_owned(), "true".to_owned());
         ingress.body["spec"]["tls"] = json!([{"hosts": self.hosts(), "secretName": self.tls_name()}]);
-        ingress
+        steps.declare(ingress);
     }
 }
 
