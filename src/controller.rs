@@ -1,5 +1,7 @@
 //! The loop: watches wake passes, a pass is observe, plan, apply, report.
 
+mod absence;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,8 +27,6 @@ use crate::report::{Report, Said, report};
 
 /// Held while anything of ours may stand outside the cluster.
 const FINALIZER: &str = "golive.dev/cleanup";
-/// How long a kind that the cluster does not serve is left alone before it is looked for again.
-const ABSENT_RETRY: Duration = Duration::from_secs(10);
 
 /// Everything a pass needs.
 pub struct Context {
@@ -54,23 +54,23 @@ pub fn children(
     cache: Arc<Cache>,
     kind: Kind,
 ) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
-    let rounds = stream::repeat(()).then(move |()| {
+    let rounds = stream::iter(0..).then(move |earlier| {
         let (client, cache) = (client.clone(), cache.clone());
-        async move { round(client, cache, kind) }
+        async move { round(client, cache, (kind, earlier)) }
     });
     rounds.flatten().map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace))
 }
 
-/// One watch, until the kind turns out to be absent; then a pause.
-fn round(client: Client, cache: Arc<Cache>, kind: Kind) -> stream::BoxStream<'static, Owner> {
-    let api = Api::all_with(client, &kind.resource());
+/// One watch, until the kind turns out to be absent; then a pause until it may be there.
+fn round(client: Client, cache: Arc<Cache>, (kind, earlier): (Kind, u32)) -> stream::BoxStream<'static, Owner> {
+    let api = Api::all_with(client.clone(), &kind.resource());
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}=golive"));
     let events = watcher(api, config).default_backoff();
     let take = move |event: watcher::Result<watcher::Event<_>>| match event {
         Ok(event) => Some(cache.take(kind, event)),
-        Err(e) if kind.is_optional() && is_absent(&e) => {
+        Err(e) if kind.is_optional() && absence::is_absent(&e) => {
             if cache.absent(kind) {
-                info!("this cluster does not serve {}; looking again every {} s", kind.name(), ABSENT_RETRY.as_secs());
+                info!("this cluster does not serve {}: waiting for {}", kind.name(), kind.definition());
             }
             None
         }
@@ -80,18 +80,8 @@ fn round(client: Client, cache: Arc<Cache>, kind: Kind) -> stream::BoxStream<'st
         }
     };
     let owners = events.map(take).take_while(|taken| std::future::ready(taken.is_some()));
-    let pause = stream::once(tokio::time::sleep(ABSENT_RETRY)).filter_map(|()| std::future::ready(None));
+    let pause = stream::once(absence::end(client, kind, earlier)).filter_map(|()| std::future::ready(None));
     owners.flat_map(|taken| stream::iter(taken.unwrap_or_default())).chain(pause).boxed()
-}
-
-fn is_absent(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) => {
-            matches!(e, kube::Error::Api(status) if status.code == 404)
-        }
-        watcher::Error::WatchError(status) => status.code == 404,
-        _ => false,
-    }
 }
 
 /// Runs passes until `stop` resolves.
