@@ -5,10 +5,14 @@
 
 #[path = "cluster/apps.rs"]
 mod apps;
+#[path = "cluster/claims.rs"]
+mod claims;
 #[path = "cluster/csvboard.rs"]
 mod csvboard;
 #[path = "cluster/drift.rs"]
 mod drift;
+#[path = "cluster/fields.rs"]
+mod fields;
 #[path = "cluster/inputs.rs"]
 mod inputs;
 #[path = "cluster/judged.rs"]
@@ -42,6 +46,7 @@ type Scenario = (&'static str, fn(&Stage) -> Outcome<()>);
 const SIDE_BY_SIDE: &[Scenario] = &[
     ("csvboard_goes_live_and_foreign_tools_agree", csvboard::goes_live),
     ("releases_pass_every_stage_or_stop_at_the_one_that_failed", releases::pass_or_stop),
+    ("every_field_is_added_changed_and_removed", fields::added_changed_and_removed),
     ("without_cloudflare_everything_else_goes_on", outages::of_cloudflare),
     ("without_stripe_everything_else_goes_on", outages::of_stripe),
     ("without_uptimerobot_everything_else_goes_on", outages::of_uptimerobot),
@@ -49,6 +54,8 @@ const SIDE_BY_SIDE: &[Scenario] = &[
     ("the_server_judges_every_file_alike", judged::every_file),
     ("a_kind_that_arrives_is_used_within_seconds", kinds::that_arrive),
     ("secrets_rotate_by_request_and_by_age", rotations::by_request_and_by_age),
+    ("rows_of_others_are_left_alone_or_adopted", claims::rows_of_others),
+    ("of_two_that_claim_a_host_the_first_has_it", claims::one_host_for_two),
     ("a_changed_secret_restarts_exactly_its_consumers", rotations::restart_exactly_the_consumers),
     ("drift_is_repaired_and_told", drift::is_repaired),
     ("the_spec_is_followed_field_by_field_and_deletion_leaves_nothing", lives::field_by_field),
@@ -60,7 +67,7 @@ const SIDE_BY_SIDE: &[Scenario] = &[
 const ALONE: &[Scenario] = &[
     ("a_deletion_waits_for_a_vendor_and_leaves_nothing_even_with_its_namespace", lives::deletion_waits),
     ("a_vendor_that_is_down_holds_only_its_part", csvboard::vendor_down),
-    ("an_operator_that_is_killed_again_and_again_makes_nothing_twice", kills::again_and_again),
+    ("an_operator_that_is_killed_fifty_times_makes_nothing_twice", kills::fifty_times),
     ("at_rest_nothing_is_written_and_vendors_are_only_listed", rest::nothing_is_written),
 ];
 
