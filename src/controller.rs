@@ -1,10 +1,12 @@
 //! The loop: watches wake passes, a pass is observe, plan, apply, report.
 
+mod absence;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -26,8 +28,6 @@ use crate::report::{Report, Said, report};
 
 /// Held while anything of ours may stand outside the cluster.
 const FINALIZER: &str = "golive.dev/cleanup";
-/// How long a kind that the cluster does not serve is left alone before it is looked for again.
-const ABSENT_RETRY: Duration = Duration::from_secs(10);
 
 /// Everything a pass needs.
 pub struct Context {
@@ -56,13 +56,13 @@ pub fn children(
     kind: Kind,
 ) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}=golive"));
-    let followed = Followed { api: Api::all_with(client, &kind.resource()), config, optional: kind.is_optional() };
-    let owners = followed.rounds().map(move |event| match event {
+    let (resource, optional) = (kind.resource(), kind.is_optional());
+    let api = Api::all_with(client.clone(), &resource);
+    let owners = Followed { client, api, resource, config, optional }.rounds().map(move |event| match event {
         Some(event) => cache.take(kind, event),
         None => {
             if cache.presence(kind) != Presence::Absent {
-                let seconds = ABSENT_RETRY.as_secs();
-                info!("this cluster does not serve {}; looking again every {seconds} s", kind.name());
+                info!("this cluster does not serve {}: waiting for it", kind.name());
             }
             cache.absent(kind)
         }
@@ -74,18 +74,21 @@ pub fn children(
 pub fn ground(client: Client, ground: Arc<Ground>, plot: Plot) -> impl stream::Stream<Item = ()> + Send {
     let Site { resource, namespace, name } = plot.site();
     let api = match namespace {
-        Some(namespace) => Api::namespaced_with(client, &namespace, &resource),
-        None => Api::all_with(client, &resource),
+        Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
     };
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let changed = Followed { api, config, optional: true }.rounds().map(move |event| ground.take(&plot, event));
+    let followed = Followed { client, api, resource, config, optional: true };
+    let changed = followed.rounds().map(move |event| ground.take(&plot, event));
     changed.filter_map(|changed| std::future::ready(changed.then_some(())))
 }
 
 /// Objects that are followed.
 #[derive(Clone)]
 struct Followed {
+    client: Client,
     api: Api<DynamicObject>,
+    resource: ApiResource,
     config: watcher::Config,
     /// Whether the cluster may lack the kind.
     optional: bool,
@@ -94,14 +97,14 @@ struct Followed {
 impl Followed {
     /// Their events, for ever; `None` each time the cluster turns out not to serve the kind.
     fn rounds(self) -> impl stream::Stream<Item = Option<watcher::Event<DynamicObject>>> + Send {
-        stream::repeat(()).then(move |()| std::future::ready(self.clone().round())).flatten()
+        stream::iter(0..).then(move |earlier| std::future::ready(self.clone().round(earlier))).flatten()
     }
 
-    /// One watch, until the kind turns out to be absent; then a pause.
-    fn round(self) -> stream::BoxStream<'static, Option<watcher::Event<DynamicObject>>> {
-        let (kind, optional) = (self.api.resource_url().to_owned(), self.optional);
+    /// One watch, until the kind turns out to be absent; then a pause until it may be there.
+    fn round(self, earlier: u32) -> stream::BoxStream<'static, Option<watcher::Event<DynamicObject>>> {
+        let (kind, optional) = (self.resource.kind.clone(), self.optional);
         let seen = move |event: watcher::Result<watcher::Event<DynamicObject>>| match event {
-            Err(e) if optional && is_absent(&e) => None,
+            Err(e) if optional && absence::is_absent(&e) => None,
             Err(e) => {
                 warn!("watch of {kind}: {e}");
                 Some(None)
@@ -111,18 +114,9 @@ impl Followed {
         let events = watcher(self.api, self.config).default_backoff().map(seen);
         let events = events.take_while(|seen| std::future::ready(seen.is_some()));
         let events = events.filter_map(|seen| std::future::ready(seen.flatten())).map(Some);
-        let pause = stream::once(tokio::time::sleep(ABSENT_RETRY)).filter_map(|()| std::future::ready(None));
+        let over = absence::end(self.client, self.resource, earlier);
+        let pause = stream::once(over).filter_map(|()| std::future::ready(None));
         events.chain(stream::once(std::future::ready(None))).chain(pause).boxed()
-    }
-}
-
-fn is_absent(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) => {
-            matches!(e, kube::Error::Api(status) if status.code == 404)
-        }
-        watcher::Error::WatchError(status) => status.code == 404,
-        _ => false,
     }
 }
 

@@ -4,8 +4,6 @@
 mod judge;
 #[path = "api/leaves.rs"]
 mod leaves;
-#[path = "api/server.rs"]
-mod server;
 
 use std::path::Path;
 
