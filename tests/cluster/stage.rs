@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use world::World;
 
-use crate::releases::VERSIONS;
 use world::platform::{NAMESPACE, RESTRICTED, TENANT, list, namespace, secret};
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -28,6 +27,9 @@ pub const REFRESH: u64 = 10;
 const OPERATOR: &str = "system:serviceaccount:golive-system:golive";
 /// The images of the applications.
 const IMAGES: [&str; 2] = ["csvboard", "hello"];
+
+/// The versions that releases go to, beside the first.
+pub const VERSIONS: [&str; 4] = ["csvboard:2.4.0", "csvboard:2.5.0", "csvboard:2.5.1-broken", "csvboard:2.5.2-broken"];
 
 pub struct Stage {
     pub world: World,
