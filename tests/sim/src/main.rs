@@ -26,6 +26,8 @@ struct Cli {
     faults: bool,
     #[arg(long)]
     walks: Option<u64>,
+    #[arg(long, default_value_t = 0)]
+    first: u64,
 }
 
 fn main() -> ExitCode {
@@ -34,9 +36,10 @@ fn main() -> ExitCode {
     let budget = Budget { until, threads: std::thread::available_parallelism().map_or(2, usize::from) };
     let mut total = Tally::default();
     if let Some(count) = cli.walks {
-        let specs: Vec<_> = cli.files.iter().flat_map(|f| script::documents(&std::fs::read_to_string(f).unwrap_or_default())).collect();
+        let specs: Vec<_> =
+            cli.files.iter().flat_map(|f| script::documents(&std::fs::read_to_string(f).unwrap_or_default())).collect();
         let words = sim::walk::Vocabulary::of(&specs.iter().map(|s| s["spec"].clone()).collect::<Vec<_>>());
-        let seeds: Vec<u64> = (0..count).collect();
+        let seeds: Vec<u64> = (cli.first..cli.first + count).collect();
         total = budget.work(&seeds, |seed| sim::search::walk(&words, &specs[*seed as usize % specs.len()], *seed, 4));
         for breach in total.breaches.iter().take(30) {
             println!("{}\n    {}", breach.plan, breach.what.join("\n    "));

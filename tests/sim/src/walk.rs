@@ -127,14 +127,16 @@ mod tests {
             "apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment", "metadata": {"name": "a", "namespace": "n"},
             "spec": {"image": "a:1"},
         });
-        let words = Vocabulary::of(&[json!({"image": "a:2", "replicas": 2, "env": {"A": "1"}, "domains": ["a.example.com"]})]);
+        let words =
+            Vocabulary::of(&[json!({"image": "a:2", "replicas": 2, "env": {"A": "1"}, "domains": ["a.example.com"]})]);
         let walk = |seed| {
             let mut chance = Chance(seed);
-            (0..6).scan(saas.clone(), |at, _| {
-                *at = words.step(at, &mut chance);
-                Some(at.clone())
-            })
-            .collect::<Vec<_>>()
+            (0..6)
+                .scan(saas.clone(), |at, _| {
+                    *at = words.step(at, &mut chance);
+                    Some(at.clone())
+                })
+                .collect::<Vec<_>>()
         };
         assert_eq!(walk(7), walk(7));
         assert_ne!(walk(7), walk(8));
