@@ -79,13 +79,14 @@ impl Ask<'_> {
     /// # Errors
     /// They are not, or the solver does not run yet.
     pub fn is_seen(self, challenge: &Challenge) -> Result<(), Hold> {
-        if self.world.has_condition(Kind::Job, &self.named("solver-look"), "Complete") {
-            return Ok(());
-        }
         let host = &challenge.name;
         let ready = self.world.field(Kind::Job, &self.named("solver"), "/status/ready").and_then(Value::as_i64);
-        let message = match ready {
-            Some(1..) => format!("http://{host}{PATH}/ does not lead to the solver yet: {}", self.pointing(host)),
+        let seen = self.world.has_condition(Kind::Job, &self.named("solver-look"), "Complete");
+        let message = match (ready, seen) {
+            (Some(1..), true) => return Ok(()),
+            (Some(1..), false) => {
+                format!("http://{host}{PATH}/ does not lead to the solver yet: {}", self.pointing(host))
+            }
             _ => format!("the solver for {host} is starting"),
         };
         Err(Hold::after("ProofPending", LOOK, message))
@@ -221,6 +222,8 @@ mod tests {
         assert!(unseen.actions.is_empty() && unseen.waits.unwrap().message.contains("does not lead to the solver"));
         let seen = steps(&with_jobs(pending(), &hash("t"), [running(), ended("Complete")]));
         assert!(matches!(seen.actions[..], [Action::Acme(AcmeStep::Ready { .. })]), "{:?}", seen.actions);
+        let gone = steps(&with_jobs(pending(), &hash("t"), [json!({"active": 1, "ready": 0}), ended("Complete")]));
+        assert!(gone.actions.is_empty(), "the solver's pod is being replaced");
     }
 
     #[test]
