@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use golive::config::Config;
+use golive::ground::Plot;
 use golive::kinds::Kind;
 use serde_json::{Value, json};
 
@@ -73,6 +74,14 @@ fn the_arrival_of_every_optional_kind_may_be_watched_and_no_other_definition() {
     let optional = Kind::ALL.into_iter().filter(|kind| kind.is_optional()).map(Kind::definition);
     let classes = "gatewayclasses.gateway.networking.k8s.io".to_owned();
     assert_eq!(granted, optional.chain([classes]).collect());
+}
+
+#[test]
+fn what_routes_rest_on_may_be_followed_and_not_changed() {
+    for plot in [Plot::GatewayClass("c".into()), Plot::IngressClass("c".into())] {
+        let resource = plot.site().resource;
+        assert_eq!(verbs("ClusterRole", &resource.group, &resource.plural), set(&["list", "watch"]), "{plot:?}");
+    }
 }
 
 #[test]
