@@ -126,23 +126,3 @@ fn python() -> Outcome<std::path::PathBuf> {
     }
     Ok(python)
 }
-
-pub fn vendor_down(stage: &Stage) -> Outcome<()> {
-    let _turn = csvboard(stage)?;
-    stage.control("POST", "/vendors/stripe/down", json!({}))?;
-    let held = stage.condition(("csvboard", "csvboard"), "PaymentsReady", ("False", "Unreachable"));
-    let others = stage.saas("csvboard", "csvboard");
-    stage.control("POST", "/vendors/stripe/up", json!({}))?;
-    held?;
-    let conditions = others?["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    for part in ["DnsReady", "TlsReady", "AppReady", "EdgeReady", "BackupReady"] {
-        assert!(conditions.iter().any(|c| c["type"] == part && c["status"] == "True"), "{part}: {conditions:?}");
-    }
-    stage.live("csvboard", "csvboard")?;
-    stage.control("POST", "/credentials/revoke", json!({"vendor": "cloudflare", "credential": "all"}))?;
-    let denied = stage.condition(("csvboard", "csvboard"), "DnsReady", ("False", "CredentialDenied"));
-    stage.control("POST", "/credentials/restore", json!({"vendor": "cloudflare", "credential": "all"}))?;
-    let message = denied?["message"].as_str().unwrap_or_default().to_owned();
-    assert!(message.contains("cloudflare") && !message.contains(&stage.env["CLOUDFLARE_TOKEN"]), "{message}");
-    stage.live("csvboard", "csvboard")
-}

@@ -41,25 +41,6 @@ pub fn field_by_field(stage: &Stage) -> Outcome<()> {
     Ok(())
 }
 
-pub fn deletion_waits(stage: &Stage) -> Outcome<()> {
-    stage.tenant("gone")?;
-    stage.apply(&hello("gone", "gone", json!({})))?;
-    stage.live("gone", "gone")?;
-    stage.control("POST", "/vendors/cloudflare/down", json!({}))?;
-    let held = stage
-        .kubectl(&["delete", "saas", "gone", "-n", "gone", "--wait=false"])
-        .and_then(|_| stage.condition(("gone", "gone"), "DnsReady", ("False", "Unreachable")));
-    stage.control("POST", "/vendors/cloudflare/up", json!({}))?;
-    held?;
-    stage.kubectl(&["wait", "--for=delete", "saas/gone", "-n", "gone", "--timeout=90s"])?;
-    assert_eq!(records(stage, "gone.example.com")?, 0);
-    stage.apply(&hello("gone", "again", json!({})))?;
-    stage.live("gone", "again")?;
-    stage.kubectl(&["delete", "namespace", "gone", "--timeout=120s"])?;
-    assert_eq!(records(stage, "again.example.com")?, 0);
-    Ok(())
-}
-
 pub fn suspended(stage: &Stage) -> Outcome<()> {
     stage.tenant("paused")?;
     stage.apply(&hello("paused", "paused", json!({"suspend": true})))?;

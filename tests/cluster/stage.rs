@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{Read, Seek, SeekFrom};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use world::World;
 
+use crate::canary;
 use crate::releases::VERSIONS;
 use world::platform::{NAMESPACE, RESTRICTED, TENANT, list, namespace, secret};
 
@@ -37,7 +38,10 @@ pub struct Stage {
 /// The stage, set by the first scenario that asks.
 pub fn stage() -> Outcome<&'static Stage> {
     static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
-    Ok(STAGE.get_or_init(|| Stage::set().map_err(|e| e.to_string())).as_ref().map_err(Clone::clone)?)
+    static WATCHED: Once = Once::new();
+    let stage = STAGE.get_or_init(|| Stage::set().map_err(|e| e.to_string())).as_ref().map_err(Clone::clone)?;
+    WATCHED.call_once(|| canary::watch(stage));
+    Ok(stage)
 }
 
 impl Stage {
