@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -18,9 +18,10 @@ use tracing::{Instrument, info, info_span, warn};
 use crate::api::{SaasDeployment, SaasDeploymentStatus, SaasOperation};
 use crate::cluster::{self, MANAGER, within};
 use crate::fault::{Fault, Seen};
+use crate::ground::{Ground, Plot, Site};
 use crate::kinds::Kind;
 use crate::metrics::Metrics;
-use crate::objects::{Cache, MANAGED_BY, Owner};
+use crate::objects::{Cache, MANAGED_BY, Presence};
 use crate::observe::Observer;
 use crate::plan::{Ask, Plan, plan};
 use crate::report::{Report, Said, report};
@@ -54,34 +55,67 @@ pub fn children(
     cache: Arc<Cache>,
     kind: Kind,
 ) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
-    let rounds = stream::iter(0..).then(move |earlier| {
-        let (client, cache) = (client.clone(), cache.clone());
-        async move { round(client, cache, (kind, earlier)) }
+    let (resource, config) = (kind.resource(), watcher::Config::default().labels(&format!("{MANAGED_BY}=golive")));
+    let definition = kind.is_optional().then(|| absence::definition(&resource));
+    let followed = Followed { api: Api::all_with(client, &resource), config, definition };
+    let owners = followed.rounds().map(move |event| match event {
+        Some(event) => cache.take(kind, event),
+        None => {
+            if cache.presence(kind) != Presence::Absent {
+                info!("this cluster does not serve {}: waiting for its definition", kind.name());
+            }
+            cache.absent(kind)
+        }
     });
-    rounds.flatten().map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace))
+    owners.flat_map(stream::iter).map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace))
 }
 
-/// One watch, until the kind turns out to be absent; then a pause until it may be there.
-fn round(client: Client, cache: Arc<Cache>, (kind, earlier): (Kind, u32)) -> stream::BoxStream<'static, Owner> {
-    let api = Api::all_with(client.clone(), &kind.resource());
-    let config = watcher::Config::default().labels(&format!("{MANAGED_BY}=golive"));
-    let events = watcher(api, config).default_backoff();
-    let take = move |event: watcher::Result<watcher::Event<_>>| match event {
-        Ok(event) => Some(cache.take(kind, event)),
-        Err(e) if kind.is_optional() && absence::is_absent(&e) => {
-            if cache.absent(kind) {
-                info!("this cluster does not serve {}: waiting for {}", kind.name(), kind.definition());
-            }
-            None
-        }
-        Err(e) => {
-            warn!("watch of {}: {e}", kind.name());
-            Some(Vec::new())
-        }
+/// Follows one object of the platform team's, and yields when something changed that routes rest on.
+pub fn ground(client: Client, ground: Arc<Ground>, plot: Plot) -> impl stream::Stream<Item = ()> + Send {
+    let Site { resource, namespace, name } = plot.site();
+    let api = match namespace {
+        Some(namespace) => Api::namespaced_with(client, &namespace, &resource),
+        None => Api::all_with(client, &resource),
     };
-    let owners = events.map(take).take_while(|taken| std::future::ready(taken.is_some()));
-    let pause = stream::once(absence::end(client, kind, earlier)).filter_map(|()| std::future::ready(None));
-    owners.flat_map(|taken| stream::iter(taken.unwrap_or_default())).chain(pause).boxed()
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let followed = Followed { api, config, definition: Some(absence::definition(&resource)) };
+    let changed = followed.rounds().map(move |event| ground.take(&plot, event));
+    changed.filter_map(|changed| std::future::ready(changed.then_some(())))
+}
+
+/// Objects that are followed.
+#[derive(Clone)]
+struct Followed {
+    api: Api<DynamicObject>,
+    config: watcher::Config,
+    /// What brings the kind, where the cluster may lack it.
+    definition: Option<String>,
+}
+
+impl Followed {
+    /// Their events, for ever; `None` each time the cluster turns out not to serve the kind.
+    fn rounds(self) -> impl stream::Stream<Item = Option<watcher::Event<DynamicObject>>> + Send {
+        stream::iter(0..).then(move |earlier| std::future::ready(self.clone().round(earlier))).flatten()
+    }
+
+    /// One watch, until the kind turns out to be absent; then a pause until it may be there.
+    fn round(self, earlier: u32) -> stream::BoxStream<'static, Option<watcher::Event<DynamicObject>>> {
+        let (kind, optional) = (self.api.resource_url().to_owned(), self.definition.is_some());
+        let absence = absence::end(self.api.clone().into_client(), self.definition.unwrap_or_default(), earlier);
+        let seen = move |event: watcher::Result<watcher::Event<DynamicObject>>| match event {
+            Err(e) if optional && absence::is_absent(&e) => None,
+            Err(e) => {
+                warn!("watch of {kind}: {e}");
+                Some(None)
+            }
+            Ok(event) => Some(Some(event)),
+        };
+        let events = watcher(self.api, self.config).default_backoff().map(seen);
+        let events = events.take_while(|seen| std::future::ready(seen.is_some()));
+        let events = events.filter_map(|seen| std::future::ready(seen.flatten())).map(Some);
+        let pause = stream::once(absence).filter_map(|()| std::future::ready(None));
+        events.chain(stream::once(std::future::ready(None))).chain(pause).boxed()
+    }
 }
 
 /// Runs passes until `stop` resolves.

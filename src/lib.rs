@@ -13,6 +13,7 @@ pub mod controller;
 pub mod dns;
 pub mod evidence;
 pub mod fault;
+pub mod ground;
 pub mod jobs;
 pub mod kinds;
 pub mod lease;

@@ -21,6 +21,7 @@ use crate::certificate::Window;
 use crate::cluster::find;
 use crate::config::Config;
 use crate::fault::Seen;
+use crate::ground::Ground;
 use crate::kinds::Kind;
 use crate::objects::{Cache, Owner, Presence};
 use crate::outside::Outside;
@@ -43,6 +44,8 @@ pub struct Observer {
     pub cluster: String,
     /// What golive wrote into the cluster.
     pub cache: Arc<Cache>,
+    /// What the platform team laid for routes.
+    pub ground: Arc<Ground>,
     /// All SaasDeployments: for claims on hosts.
     pub deployments: Store<SaasDeployment>,
     /// All requests.
@@ -78,7 +81,7 @@ impl Observer {
             drop(self.operations.wait_until_ready().await);
         };
         stores.await;
-        while !self.cache.is_ready() {
+        while !(self.cache.is_ready() && self.ground.is_ready()) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
@@ -111,6 +114,7 @@ impl Observer {
             mark: mark(&self.cluster, saas),
             children: self.cache.of(&owner(saas)),
             served: Kind::ALL.into_iter().filter(|kind| self.cache.presence(*kind) == Presence::Served).collect(),
+            ground: self.ground.facts(),
             accounts: self.accounts.seen_by(&namespace_labels),
             rivals: self.rivals(saas),
             operations: self.operations_of(saas),

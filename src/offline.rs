@@ -62,6 +62,7 @@ pub fn nothing() -> World {
         mark: Mark { cluster: "00000000".into(), owner: "000000000000".into(), label: String::new() },
         children: Children::default(),
         served: BTreeSet::from(Kind::ALL),
+        ground: Arc::default(),
         vault: Ok(Vault::default()),
         sources: BTreeMap::new(),
         accounts: BTreeMap::new(),

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::runtime::controller::Controller;
 use kube::runtime::events::{Recorder, Reporter};
@@ -21,6 +21,7 @@ use crate::accounts::Accounts;
 use crate::api::{ProviderAccount, SaasDeployment, SaasOperation};
 use crate::config::Config;
 use crate::controller::{self, Context};
+use crate::ground::{Ground, Plot};
 use crate::kinds::Kind;
 use crate::lease::Candidate;
 use crate::metrics::Metrics;
@@ -60,8 +61,8 @@ pub struct Assembled {
 impl Assembled {
     /// Tells whether this replica could lead: its watches are filled.
     pub fn readiness(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let cache = self.context.observer.cache.clone();
-        move || cache.is_ready()
+        let (cache, ground) = (self.context.observer.cache.clone(), self.context.observer.ground.clone());
+        move || cache.is_ready() && ground.is_ready()
     }
 
     /// Leads until `stop` resolves; then passes under way are finished and the lease is given up.
@@ -117,7 +118,7 @@ impl Operator {
     }
 
     fn parts(self, registry: &mut Registry, tasks: &mut JoinSet<()>) -> (Arc<Context>, Controller<SaasDeployment>) {
-        let cache = Arc::new(Cache::default());
+        let (cache, ground) = (Arc::new(Cache::default()), Arc::new(Ground::new(&self.config)));
         let deployments: Api<SaasDeployment> = Api::all(self.client.clone());
         let stream = Controller::new(deployments, watcher::Config::default());
         let (operations, follow_operations) = controller::follow(Api::<SaasOperation>::all(self.client.clone()));
@@ -129,6 +130,7 @@ impl Operator {
             config: self.config.clone(),
             cluster: self.cluster.clone(),
             cache: cache.clone(),
+            ground: ground.clone(),
             deployments: stream.store(),
             operations,
             accounts,
@@ -143,7 +145,7 @@ impl Operator {
         let reporter = Reporter { controller: "golive.dev/golive".into(), instance: Some(self.identity.clone()) };
         let recorder = Recorder::new(self.client.clone(), reporter);
         let context = Arc::new(Context { observer, recorder, metrics: Metrics::new(registry) });
-        let controller = self.woken(stream, cache, tasks);
+        let controller = self.woken(stream, (cache, ground), tasks);
         (context, controller)
     }
 
@@ -159,11 +161,11 @@ impl Operator {
         Accounts { namespace: self.namespace.clone(), accounts, secrets, config_maps }
     }
 
-    /// What wakes a pass: the object itself, its children, its requests, and a change of any account.
+    /// What wakes a pass: the object itself, its children, its requests, a change of any account, and of what routes rest on.
     fn woken(
         &self,
         controller: Controller<SaasDeployment>,
-        cache: Arc<Cache>,
+        (cache, ground): (Arc<Cache>, Arc<Ground>),
         tasks: &mut JoinSet<()>,
     ) -> Controller<SaasDeployment> {
         let config = kube::runtime::controller::Config::default()
@@ -175,19 +177,22 @@ impl Operator {
         };
         let operations: Api<SaasOperation> = Api::all(self.client.clone());
         let all = controller.store();
-        let everyone = move |_: ProviderAccount| {
-            all.state().into_iter().map(|saas| ObjectRef::from_obj(&*saas)).collect::<Vec<_>>()
-        };
+        let everyone = move || all.state().into_iter().map(|saas| ObjectRef::from_obj(&*saas)).collect::<Vec<_>>();
         let accounts: Api<ProviderAccount> = Api::all(self.client.clone());
         let (wake, woken) = futures::channel::mpsc::unbounded();
         for kind in Kind::ALL {
             let (children, wake) = (controller::children(self.client.clone(), cache.clone(), kind), wake.clone());
             tasks.spawn(children.map(Ok).forward(wake).map(drop));
         }
+        for plot in Plot::all(&self.config) {
+            let (changes, everyone) = (controller::ground(self.client.clone(), ground.clone(), plot), everyone.clone());
+            let concerned = changes.flat_map(move |()| stream::iter(everyone()));
+            tasks.spawn(concerned.map(Ok).forward(wake.clone()).map(drop));
+        }
         controller
             .with_config(config)
             .watches(operations, watcher::Config::default(), requested)
-            .watches(accounts, watcher::Config::default(), everyone)
+            .watches(accounts, watcher::Config::default(), move |_| everyone())
             .reconcile_on(woken)
     }
 }

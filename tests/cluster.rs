@@ -39,6 +39,7 @@ mod rotations;
 mod stage;
 
 use std::process::ExitCode;
+use std::sync::Once;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use stage::{Outcome, Stage, stage};
@@ -77,6 +78,17 @@ const ALONE: &[Scenario] = &[
     ("no_secret_is_told_anywhere", canary::no_secret_is_told),
 ];
 
+/// The applications, with the versions that releases go to.
+const IMAGES: &[&str] = &[
+    "hello",
+    "hello:1.1.0",
+    "csvboard",
+    "csvboard:2.4.0",
+    "csvboard:2.5.0",
+    "csvboard:2.5.1-broken",
+    "csvboard:2.5.2-broken",
+];
+
 /// How many scenarios run at once.
 const THREADS: usize = 12;
 
@@ -90,9 +102,12 @@ fn main() -> ExitCode {
     if ended.contains(&true) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+static WATCHED: Once = Once::new();
+
 fn trial(&(name, play): &Scenario) -> Trial {
     Trial::test(name, move || {
-        let stage = stage()?;
+        let stage = stage(IMAGES)?;
+        WATCHED.call_once(|| canary::watch(stage));
         play(stage).map_err(|e| Failed::from(e.to_string()))
     })
 }

@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::core::PartialObjectMeta;
+use kube::core::{ApiResource, PartialObjectMeta};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio::time::{Instant, sleep_until};
-
-use crate::kinds::Kind;
 
 /// How soon a kind whose definition is there is looked for again; doubled each time that it is not served all the same.
 const SOON: Duration = Duration::from_secs(1);
 /// How long a kind is left alone at most: some come without a definition, by an API server of their own
 /// (<https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/apiserver-aggregation/>).
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// The name of the CustomResourceDefinition that brings a kind.
+pub fn definition(resource: &ApiResource) -> String {
+    format!("{}.{}", resource.plural, resource.group)
+}
 
 /// Whether a watch failed because the cluster does not serve the kind.
 pub fn is_absent(error: &watcher::Error) -> bool {
@@ -30,9 +33,9 @@ pub fn is_absent(error: &watcher::Error) -> bool {
 }
 
 /// Waits until an absent kind may be there: its definition is made or changed, or enough time has passed.
-pub async fn end(client: Client, kind: Kind, earlier: u32) {
+pub async fn end(client: Client, definition: String, earlier: u32) {
     let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client);
-    let own = watcher::Config::default().fields(&format!("metadata.name={}", kind.definition()));
+    let own = watcher::Config::default().fields(&format!("metadata.name={definition}"));
     let events = watcher(api, own).default_backoff();
     news(events.filter_map(|event| std::future::ready(event.ok())), earlier).await;
 }

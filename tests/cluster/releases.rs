@@ -7,8 +7,6 @@ use serde_json::{Value, json};
 use crate::apps::CSVBOARD;
 use crate::stage::{Outcome, Stage, until};
 
-/// The versions that releases go to, beside the first.
-pub const VERSIONS: [&str; 4] = ["csvboard:2.4.0", "csvboard:2.5.0", "csvboard:2.5.1-broken", "csvboard:2.5.2-broken"];
 const NAME: &str = "board";
 const HOST: &str = "board.example.com";
 

@@ -75,6 +75,11 @@ impl Authority {
         self.response(outcome)
     }
 
+    /// How many accounts there are.
+    pub fn accounts(&self) -> usize {
+        self.accounts.len()
+    }
+
     fn response(&mut self, outcome: Outcome) -> Response<Bytes> {
         self.counter += 1;
         let nonce = format!("nonce{}", self.counter);

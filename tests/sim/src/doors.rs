@@ -124,7 +124,7 @@ impl Doors {
         if writes {
             book.last_write = Some(Instant::now());
         }
-        (at, book.troubles.0.get(&at).cloned())
+        (at, book.troubles.meet(what))
     }
 
     fn work<T>(&self, at: usize, what: String, writes: bool, work: impl FnOnce(&mut State) -> T) -> T {

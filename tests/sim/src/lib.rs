@@ -7,7 +7,11 @@
 pub mod authority;
 pub mod cluster;
 pub mod doors;
+pub mod law;
 pub mod nature;
 pub mod place;
+pub mod portrait;
 pub mod run;
+pub mod script;
+pub mod search;
 pub mod trouble;

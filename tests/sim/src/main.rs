@@ -1,42 +1,68 @@
-//! Runs scripts in a simulated world from the command line.
+//! `sim`: looks for breaches of the laws, and prints what it found.
 
-use std::time::Instant;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use clap::Parser;
 use sim::place::State;
-use sim::run::{Act, Run};
+use sim::script;
+use sim::search::{Budget, Case, Tally};
 
-fn main() {
-    let file = std::env::args().nth(1).expect("a manifest");
-    let text = std::fs::read_to_string(file).expect("readable");
-    let value: Value = serde_saphyr::from_str(&text).expect("yaml");
-    let ns = value["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
-    let mut state = State::new();
-    state.apply(
-        &json!({"apiVersion":"v1","kind":"Namespace","metadata":{"name":ns,"labels":{"golive.dev/tenant":"yes"}}}),
-        "kubectl",
-    );
-    let script = [Act::Apply(value)];
-    for _ in 0..3 {
-        let t = Instant::now();
-        let ended = Run::of(&script).from(state.clone());
-        println!(
-            "{:?} requests {} writes {} rests {} at {}",
-            t.elapsed(),
-            ended.requests,
-            ended.writes.len(),
-            ended.rests,
-            ended.state.at
-        );
-        if std::env::args().nth(2).is_some() {
-            for w in &ended.writes {
-                println!("{} {}", w.at, w.what);
-            }
+/// Half of a simulation is made of small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Looks for breaches of the laws in a simulated world.
+#[derive(Parser)]
+struct Cli {
+    /// How long to look, in seconds.
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Manifests to go live with.
+    files: Vec<std::path::PathBuf>,
+    #[arg(long)]
+    pairs: bool,
+    #[arg(long)]
+    faults: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let until = Instant::now() + Duration::from_secs(cli.seconds);
+    let budget = Budget { until, threads: std::thread::available_parallelism().map_or(2, usize::from) };
+    let mut total = Tally::default();
+    for file in &cli.files {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        for saas in script::documents(&text) {
+            let mut acts = script::go_live(&saas);
+            let started = Instant::now();
+            let (case, ended) = Case::new(&file.display().to_string(), State::new(), acts.clone());
+            println!(
+                "{}: {} requests, {} writes, rests {}, {:?}",
+                case.name,
+                ended.requests,
+                ended.writes.len(),
+                ended.rests,
+                started.elapsed()
+            );
             for s in ended.state.cluster.of_kind("SaasDeployment") {
-                println!("{}", serde_json::to_string_pretty(&s.value["status"]["conditions"]).unwrap_or_default());
+                println!("{}", s.value["status"]["conditions"][0]["message"]);
             }
-            println!("{}", ended.state.vendors.inventory(true));
-            break;
+            let started = Instant::now();
+            let found = if cli.faults { case.faults(&ended, budget) } else { case.crashes(&ended, cli.pairs, budget) };
+            println!("{} plans in {:?}, {} breaches", found.plans, started.elapsed(), found.breaches.len());
+            total = total.and(found);
+            let live = ended.state;
+            acts.push(script::delete(&saas));
+            let (case, ended) = Case::new(&format!("{} deleted", file.display()), live, acts);
+            let found = if cli.faults { case.faults(&ended, budget) } else { case.crashes(&ended, cli.pairs, budget) };
+            println!("deleted: {} plans, {} breaches", found.plans, found.breaches.len());
+            total = total.and(found);
         }
     }
+    for breach in total.breaches.iter().take(30) {
+        println!("{}\n    {}", breach.plan, breach.what.join("\n    "));
+    }
+    println!("{} plans, {} breaches", total.plans, total.breaches.len());
+    if total.breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

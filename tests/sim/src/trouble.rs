@@ -1,6 +1,5 @@
 //! What goes wrong in a run: at which request, and how.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How a request goes wrong.
@@ -28,13 +27,38 @@ pub enum Trouble {
     Hollow,
 }
 
-/// The troubles of a run, by the number of the request.
+/// A trouble, and which requests meet it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// A part of the request's description: `POST stripe`, `PATCH /api/v1`, or empty for all.
+    pub what: String,
+    /// How many of these requests pass before.
+    pub after: usize,
+    /// How many then meet it.
+    pub times: usize,
+    pub trouble: Trouble,
+}
+
+/// The troubles of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Troubles(pub BTreeMap<usize, Trouble>);
+pub struct Troubles(pub Vec<Rule>);
 
 impl Troubles {
-    /// One trouble.
-    pub fn one(at: usize, trouble: Trouble) -> Troubles {
-        Troubles(BTreeMap::from([(at, trouble)]))
+    /// A trouble of one request: the first that fits after so many.
+    pub fn one(what: &str, after: usize, trouble: Trouble) -> Troubles {
+        Troubles(vec![Rule { what: what.into(), after, times: 1, trouble }])
+    }
+
+    /// The trouble that a request meets.
+    pub fn meet(&mut self, what: &str) -> Option<Trouble> {
+        for rule in self.0.iter_mut().filter(|rule| rule.times > 0 && what.contains(&rule.what)) {
+            if rule.after > 0 {
+                rule.after -= 1;
+                continue;
+            }
+            rule.times -= 1;
+            return Some(rule.trouble.clone());
+        }
+        None
     }
 }

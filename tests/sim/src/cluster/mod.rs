@@ -150,8 +150,7 @@ impl Cluster {
         let key = (resource, text(&value["metadata"]["namespace"]), text(&value["metadata"]["name"]));
         let old = self.objects.get(&key).cloned();
         self.age(resource, old.as_deref(), &mut value, now);
-        let same = |old: &Arc<Object>| is_same(&old.value, &value);
-        if let Some(old) = old.as_ref().filter(|old| same(old)) {
+        if let Some(old) = old.as_ref().filter(|old| old.value == value) {
             return old.clone();
         }
         self.version += 1;
@@ -173,7 +172,9 @@ impl Cluster {
     fn age(&mut self, resource: &Resource, old: Option<&Object>, value: &mut Value, now: Timestamp) {
         let counted = |value: &Value| {
             let mut body = value.clone();
-            body.as_object_mut().map(|map| map.retain(|name, _| name != "metadata" && name != "status"));
+            if let Some(map) = body.as_object_mut() {
+                map.retain(|name, _| name != "metadata" && name != "status");
+            }
             body
         };
         let Some(old) = old else {
@@ -229,11 +230,6 @@ impl Cluster {
             Some(_) => Ok(()),
         }
     }
-}
-
-/// A write that changes nothing makes no new version; that managers are told anew is no change.
-fn is_same(old: &Value, new: &Value) -> bool {
-    old == new
 }
 
 /// Times of objects are whole seconds.

@@ -80,9 +80,9 @@ impl Target {
     /// Reads a path; `None` where nothing is served.
     pub fn of(path: &str) -> Option<Target> {
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let (group, version) = match parts.first()? {
-            &"api" => ("", *parts.get(1)?),
-            &"apis" => (*parts.get(1)?, *parts.get(2)?),
+        let (group, version) = match *parts.first()? {
+            "api" => ("", *parts.get(1)?),
+            "apis" => (*parts.get(1)?, *parts.get(2)?),
             _ => return None,
         };
         parts.drain(..if group.is_empty() { 2 } else { 3 });
@@ -94,7 +94,7 @@ impl Target {
             parts.drain(..2);
         }
         let found = |r: &&Resource| r.group == group && r.version == version && r.plural == parts[0];
-        let resource = SERVED.iter().find(|r| parts.first().is_some() && found(r))?;
+        let resource = SERVED.iter().find(|r| !parts.is_empty() && found(r))?;
         let text = |at: usize| parts.get(at).copied().unwrap_or_default().to_owned();
         Some(Target { resource, namespace, name: text(1), subresource: text(2) })
     }
