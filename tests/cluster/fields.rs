@@ -35,11 +35,14 @@ pub fn added_changed_and_removed(stage: &Stage) -> Outcome<()> {
     apply(stage, &fields, |_| State::Absent)?;
     let objects = objects(stage)?;
     apply(stage, &fields, |_| State::Added)?;
+    let volume = || Shown::Object("pvc/fields-data", "/spec/resources/requests/storage").look(stage);
+    assert_eq!(volume()?, "1Gi");
     apply(stage, &fields, |_| State::Changed)?;
     apply(stage, &fields, |place| if place % 2 == 0 { State::Absent } else { State::Changed })?;
     apply(stage, &fields, |_| State::Absent)?;
     until(Duration::from_secs(60), || Ok((self::objects(stage)? == objects).then_some(())))
         .map_err(|e| format!("{e}: {objects:?} became {:?}", self::objects(stage)))?;
+    assert_eq!(volume()?, "1Gi", "a database outlives its block");
     stage.kubectl(&["delete", "saas", NAME, "-n", NAME, "--timeout=120s"])?;
     assert_eq!(rows(stage, "fields/fields")?, Vec::<Value>::new());
     stage.kubectl(&["delete", "namespace", NAME, "--wait=false"]).map(drop)

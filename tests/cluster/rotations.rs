@@ -62,8 +62,9 @@ fn overlaps(stage: &Stage, before: &State) -> Outcome<()> {
     });
     both.map_err(|e| format!("both endpoints with both secrets: {e}"))?;
     until(Duration::from_secs(90), || {
-        let web = ["exec", "-n", "csvboard", "deployment/csvboard", "--", "printenv", PREVIOUS, SIGNING];
-        Ok((stage.kubectl(&web)?.lines().count() == 2).then_some(()))
+        let script = format!("import os; print(os.environ['{PREVIOUS}'], os.environ['{SIGNING}'])");
+        let web = ["exec", "-n", "csvboard", "deployment/csvboard", "--", "python", "-c", &script];
+        Ok((stage.kubectl(&web)?.split_whitespace().count() == 2).then_some(()))
     })
     .map_err(|e| format!("the pod knows both secrets: {e}").into())
 }
