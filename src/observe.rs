@@ -97,6 +97,7 @@ impl Observer {
     }
 
     /// What the cluster itself tells.
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the only clock"))]
     async fn cluster_world(&self, saas: &SaasDeployment) -> World {
         let namespace = saas.namespace().unwrap_or_default();
         let (labels, vault) = tokio::join!(self.namespace_labels(&namespace), self.vault(saas));
@@ -164,6 +165,7 @@ fn age(saas: &SaasDeployment) -> (Option<Timestamp>, Option<String>) {
 }
 
 /// Fresh randomness from the operating system's generator.
+#[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the only randomness; without it nothing may go on"))]
 fn rand_bytes() -> [u8; 32] {
     let mut bytes = [0; 32];
     // A generator that fails leaves zeros; values made of zeros would be guessable, so such a pass must not happen.

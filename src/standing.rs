@@ -30,6 +30,7 @@ impl Observer {
         }
     }
 
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the accounts are observed here"))]
     async fn tell_standing(&self, account: &ProviderAccount) -> Seen<()> {
         let status = standing(account, self.accounts.usable(account), Timestamp::now());
         if account.status.as_ref() == Some(&status) {

@@ -204,6 +204,7 @@ impl Transport {
     }
 
     /// One client for each set of roots: they keep their connections.
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the one client of all vendors"))]
     fn client(&self, roots: Option<&String>) -> Result<Client, Broken> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&roots.cloned()) {

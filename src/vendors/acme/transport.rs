@@ -33,6 +33,7 @@ pub(super) struct Transport {
 
 impl Transport {
     /// A transport that trusts the system's roots and these.
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the one client of a CA"))]
     pub fn new(account: &str, roots: Option<&str>) -> Result<Self, Fault> {
         // reqwest takes the process's provider; the first to install one wins, and all install this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -155,6 +156,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(MAX_WAIT))
 }
 
+#[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "a date in an answer is turned into a wait"))]
 fn until(date: &str) -> Option<Duration> {
     let at = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
     Some(Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default())
