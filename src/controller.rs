@@ -1,10 +1,12 @@
 //! The loop: watches wake passes, a pass is observe, plan, apply, report.
 
+mod absence;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use kube::api::{Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -16,17 +18,16 @@ use tracing::{Instrument, info, info_span, warn};
 use crate::api::{SaasDeployment, SaasDeploymentStatus, SaasOperation};
 use crate::cluster::{self, MANAGER, within};
 use crate::fault::{Fault, Seen};
+use crate::ground::{Ground, Plot, Site};
 use crate::kinds::Kind;
 use crate::metrics::Metrics;
-use crate::objects::{Cache, MANAGED_BY, Owner};
+use crate::objects::{Cache, MANAGED_BY, Presence};
 use crate::observe::Observer;
 use crate::plan::{Ask, Plan, plan};
 use crate::report::{Report, Said, report};
 
 /// Held while anything of ours may stand outside the cluster.
 const FINALIZER: &str = "golive.dev/cleanup";
-/// How long a kind that the cluster does not serve is left alone before it is looked for again.
-const ABSENT_RETRY: Duration = Duration::from_secs(10);
 
 /// Everything a pass needs.
 pub struct Context {
@@ -54,43 +55,68 @@ pub fn children(
     cache: Arc<Cache>,
     kind: Kind,
 ) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
-    let rounds = stream::repeat(()).then(move |()| {
-        let (client, cache) = (client.clone(), cache.clone());
-        async move { round(client, cache, kind) }
-    });
-    rounds.flatten().map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace))
-}
-
-/// One watch, until the kind turns out to be absent; then a pause.
-fn round(client: Client, cache: Arc<Cache>, kind: Kind) -> stream::BoxStream<'static, Owner> {
-    let api = Api::all_with(client, &kind.resource());
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY}=golive"));
-    let events = watcher(api, config).default_backoff();
-    let take = move |event: watcher::Result<watcher::Event<_>>| match event {
-        Ok(event) => Some(cache.take(kind, event)),
-        Err(e) if kind.is_optional() && is_absent(&e) => {
-            if cache.absent(kind) {
-                info!("this cluster does not serve {}; looking again every {} s", kind.name(), ABSENT_RETRY.as_secs());
+    let (resource, optional) = (kind.resource(), kind.is_optional());
+    let api = Api::all_with(client.clone(), &resource);
+    let owners = Followed { client, api, resource, config, optional }.rounds().map(move |event| match event {
+        Some(event) => cache.take(kind, event),
+        None => {
+            if cache.presence(kind) != Presence::Absent {
+                info!("this cluster does not serve {}: waiting for it", kind.name());
             }
-            None
+            cache.absent(kind)
         }
-        Err(e) => {
-            warn!("watch of {}: {e}", kind.name());
-            Some(Vec::new())
-        }
-    };
-    let owners = events.map(take).take_while(|taken| std::future::ready(taken.is_some()));
-    let pause = stream::once(tokio::time::sleep(ABSENT_RETRY)).filter_map(|()| std::future::ready(None));
-    owners.flat_map(|taken| stream::iter(taken.unwrap_or_default())).chain(pause).boxed()
+    });
+    owners.flat_map(stream::iter).map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace))
 }
 
-fn is_absent(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) => {
-            matches!(e, kube::Error::Api(status) if status.code == 404)
-        }
-        watcher::Error::WatchError(status) => status.code == 404,
-        _ => false,
+/// Follows one object of the platform team's, and yields when something changed that routes rest on.
+pub fn ground(client: Client, ground: Arc<Ground>, plot: Plot) -> impl stream::Stream<Item = ()> + Send {
+    let Site { resource, namespace, name } = plot.site();
+    let api = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let followed = Followed { client, api, resource, config, optional: true };
+    let changed = followed.rounds().map(move |event| ground.take(&plot, event));
+    changed.filter_map(|changed| std::future::ready(changed.then_some(())))
+}
+
+/// Objects that are followed.
+#[derive(Clone)]
+struct Followed {
+    client: Client,
+    api: Api<DynamicObject>,
+    resource: ApiResource,
+    config: watcher::Config,
+    /// Whether the cluster may lack the kind.
+    optional: bool,
+}
+
+impl Followed {
+    /// Their events, for ever; `None` each time the cluster turns out not to serve the kind.
+    fn rounds(self) -> impl stream::Stream<Item = Option<watcher::Event<DynamicObject>>> + Send {
+        stream::iter(0..).then(move |earlier| std::future::ready(self.clone().round(earlier))).flatten()
+    }
+
+    /// One watch, until the kind turns out to be absent; then a pause until it may be there.
+    fn round(self, earlier: u32) -> stream::BoxStream<'static, Option<watcher::Event<DynamicObject>>> {
+        let (kind, optional) = (self.resource.kind.clone(), self.optional);
+        let seen = move |event: watcher::Result<watcher::Event<DynamicObject>>| match event {
+            Err(e) if optional && absence::is_absent(&e) => None,
+            Err(e) => {
+                warn!("watch of {kind}: {e}");
+                Some(None)
+            }
+            Ok(event) => Some(Some(event)),
+        };
+        let events = watcher(self.api, self.config).default_backoff().map(seen);
+        let events = events.take_while(|seen| std::future::ready(seen.is_some()));
+        let events = events.filter_map(|seen| std::future::ready(seen.flatten())).map(Some);
+        let over = absence::end(self.client, self.resource, earlier);
+        let pause = stream::once(over).filter_map(|()| std::future::ready(None));
+        events.chain(stream::once(std::future::ready(None))).chain(pause).boxed()
     }
 }
 

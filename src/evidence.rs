@@ -190,6 +190,9 @@ fn minute() -> u64 {
 pub struct SolveTask {
     /// Key authorizations by token (RFC 8555, section 8.3).
     pub answers: BTreeMap<String, String>,
+    /// Where each token has to be seen before the solver is ready: URLs by token.
+    #[serde(default)]
+    pub seen_at: BTreeMap<String, String>,
     /// The port to listen on.
     #[serde(default = "solver_port")]
     pub port: u16,

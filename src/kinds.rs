@@ -17,7 +17,9 @@ pub enum Kind {
     Job,
     CronJob,
     Gateway,
+    ListenerSet,
     HttpRoute,
+    Middleware,
     Ingress,
     ServiceMonitor,
     PrometheusRule,
@@ -28,7 +30,7 @@ struct Coordinates(&'static str, &'static str, &'static str, &'static str);
 
 impl Kind {
     /// All kinds, in the order of application.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 18] = [
         Kind::ServiceAccount,
         Kind::ConfigMap,
         Kind::PersistentVolumeClaim,
@@ -41,7 +43,9 @@ impl Kind {
         Kind::Job,
         Kind::CronJob,
         Kind::Gateway,
+        Kind::ListenerSet,
         Kind::HttpRoute,
+        Kind::Middleware,
         Kind::Ingress,
         Kind::ServiceMonitor,
         Kind::PrometheusRule,
@@ -63,7 +67,9 @@ impl Kind {
             Kind::Job => Coordinates("batch", "v1", "Job", "jobs"),
             Kind::CronJob => Coordinates("batch", "v1", "CronJob", "cronjobs"),
             Kind::Gateway => Coordinates("gateway.networking.k8s.io", "v1", "Gateway", "gateways"),
+            Kind::ListenerSet => Coordinates("gateway.networking.k8s.io", "v1", "ListenerSet", "listenersets"),
             Kind::HttpRoute => Coordinates("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Kind::Middleware => Coordinates("traefik.io", "v1alpha1", "Middleware", "middlewares"),
             Kind::Ingress => Coordinates("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Kind::ServiceMonitor => Coordinates("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
             Kind::PrometheusRule => Coordinates("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"),
@@ -88,7 +94,14 @@ impl Kind {
 
     /// Kinds of APIs that a cluster may lack: their absence is a condition, not an error.
     pub fn is_optional(self) -> bool {
-        matches!(self, Kind::Gateway | Kind::HttpRoute | Kind::ServiceMonitor | Kind::PrometheusRule)
+        use Kind::{Gateway, HttpRoute, ListenerSet, Middleware, PrometheusRule, ServiceMonitor};
+        matches!(self, Gateway | ListenerSet | HttpRoute | Middleware | ServiceMonitor | PrometheusRule)
+    }
+
+    /// The name of the CustomResourceDefinition that brings an optional kind.
+    pub fn definition(self) -> String {
+        let Coordinates(group, _, _, plural) = self.coordinates();
+        format!("{plural}.{group}")
     }
 
     /// The kind of that name, if golive writes it.

@@ -3,6 +3,7 @@
 //! Every call has a deadline well inside the lease, so that a leader which cannot renew stops before another starts.
 //! Protocol: <https://kubernetes.io/docs/concepts/architecture/leases/>.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +13,8 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
+
+use crate::outside::Outside;
 
 const DURATION: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
@@ -23,14 +26,16 @@ const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// Our claim to lead.
 pub struct Candidate {
     leases: Api<Lease>,
+    outside: Arc<dyn Outside>,
     name: String,
     identity: String,
 }
 
 impl Candidate {
-    /// A candidate for the Lease `name` in `namespace`, known to others as `identity` (the pod's name).
-    pub fn new(client: Client, namespace: &str, name: &str, identity: &str) -> Self {
-        Candidate { leases: Api::namespaced(client, namespace), name: name.into(), identity: identity.into() }
+    /// A candidate for the Lease `golive` in `namespace`, known to others as `identity` (the pod's name).
+    pub fn new(client: Client, outside: Arc<dyn Outside>, namespace: &str, identity: &str) -> Self {
+        let leases = Api::namespaced(client, namespace);
+        Candidate { leases, outside, name: "golive".into(), identity: identity.into() }
     }
 
     /// Waits until this candidate leads.
@@ -76,15 +81,14 @@ impl Candidate {
     }
 
     /// One attempt to take or renew; the API server's resource version decides between rivals.
-    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "who leads is decided by time"))]
     async fn attempt(&self) -> Result<bool, String> {
         let call = async {
             let Some(found) = self.leases.get_opt(&self.name).await? else {
-                let lease = claim(None, &self.identity, &self.name, Timestamp::now());
+                let lease = claim(None, &self.identity, &self.name, self.outside.now());
                 self.leases.create(&PostParams::default(), &lease).await?;
                 return Ok(true);
             };
-            let now = Timestamp::now();
+            let now = self.outside.now();
             if holder(&found) != Some(&self.identity) && !is_free(&found, now) {
                 return Ok(false);
             }

@@ -18,6 +18,7 @@ pub mod evidence;
 pub mod fault;
 #[cfg(test)]
 mod fuzz;
+pub mod ground;
 #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "pods of their own: no World, the clock is theirs"))]
 pub mod jobs;
 pub mod kinds;
@@ -26,6 +27,8 @@ pub mod metrics;
 pub mod objects;
 pub mod observe;
 pub mod offline;
+pub mod operator;
+pub mod outside;
 pub mod plan;
 pub mod report;
 pub mod rows;

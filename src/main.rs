@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
-mod operator;
+mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Runs the operator.
-    Run(operator::Run),
+    Run(run::Run),
     /// Prints the CustomResourceDefinitions.
     Crd,
     /// Prints what would be made of a manifest, without a cluster.
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         return failed("a TLS provider was installed before main");
     }
     match Cli::parse().command {
-        Command::Run(run) => operator::run(run).map_or_else(failed, |()| ExitCode::SUCCESS),
+        Command::Run(run) => run::run(run).map_or_else(failed, |()| ExitCode::SUCCESS),
         Command::Crd => print(golive::api::crd_yaml()),
         Command::Plan { file } => print(offline(&file)),
         Command::Backup(order) => jobs::backup(&order),

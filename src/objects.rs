@@ -104,11 +104,14 @@ impl Cache {
         Kind::ALL.into_iter().all(|kind| self.presence(kind) != Presence::Unknown)
     }
 
-    /// Notes that the cluster does not serve a kind (any more). Returns whether that is news.
-    pub fn absent(&self, kind: Kind) -> bool {
+    /// Notes that the cluster does not serve a kind (any more). Returns whom that concerns: everybody, where it is news.
+    pub fn absent(&self, kind: Kind) -> Vec<Owner> {
         let mut inner = self.write();
         inner.owners.values_mut().for_each(|children| children.0.retain(|(k, _), _| *k != kind));
-        inner.presence.insert(kind, Presence::Absent) != Some(Presence::Absent)
+        match inner.presence.insert(kind, Presence::Absent) {
+            Some(Presence::Served) => inner.owners.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Takes an event of a watch and returns whom it concerns.
@@ -166,10 +169,12 @@ impl Inner {
         self.put(kind, object)
     }
 
-    /// Ends a list: what was known and is not in it is gone.
+    /// Ends a list: what was known and is not in it is gone. A kind that was absent until now concerns everybody.
     fn listed(&mut self, kind: Kind) -> Vec<Owner> {
         let seen: std::collections::BTreeSet<_> = self.listing.remove(&kind).unwrap_or_default().into_iter().collect();
-        self.presence.insert(kind, Presence::Served);
+        if self.presence.insert(kind, Presence::Served) == Some(Presence::Absent) {
+            return self.owners.keys().cloned().collect();
+        }
         let mut concerned = Vec::new();
         for (owner, children) in &mut self.owners {
             let before = children.0.len();
@@ -242,9 +247,23 @@ mod tests {
     #[test]
     fn an_absent_kind_counts_as_known() {
         let cache = Cache::default();
-        assert!(cache.absent(Kind::Gateway));
-        assert!(!cache.absent(Kind::Gateway));
+        assert!(cache.absent(Kind::Gateway).is_empty());
         assert_eq!(cache.presence(Kind::Gateway), Presence::Absent);
         assert!(!cache.is_ready());
+    }
+
+    #[test]
+    fn a_kind_that_comes_or_goes_concerns_everybody_once() {
+        let cache = Cache::default();
+        cache.written(Kind::Service, object("s", "u", 1));
+        let listed = || {
+            cache.take(Kind::Gateway, Event::Init);
+            cache.take(Kind::Gateway, Event::InitDone)
+        };
+        assert!(cache.absent(Kind::Gateway).is_empty(), "nobody had it");
+        assert_eq!(listed(), vec![owner()]);
+        assert!(listed().is_empty());
+        assert_eq!(cache.absent(Kind::Gateway), vec![owner()]);
+        assert!(cache.absent(Kind::Gateway).is_empty());
     }
 }

@@ -21,8 +21,10 @@ use crate::certificate::Window;
 use crate::cluster::find;
 use crate::config::Config;
 use crate::fault::Seen;
+use crate::ground::Ground;
 use crate::kinds::Kind;
 use crate::objects::{Cache, Owner, Presence};
+use crate::outside::Outside;
 use crate::plan::Ask;
 use crate::rows::Mark;
 use crate::vault::Vault;
@@ -34,12 +36,16 @@ use crate::world::World;
 pub struct Observer {
     /// The API server.
     pub client: Client,
+    /// Time, chance, HTTP and DNS.
+    pub outside: Arc<dyn Outside>,
     /// The operator's configuration.
     pub config: Arc<Config>,
     /// This cluster's id, in the marks on rows.
     pub cluster: String,
     /// What golive wrote into the cluster.
     pub cache: Arc<Cache>,
+    /// What the platform team laid for routes.
+    pub ground: Arc<Ground>,
     /// All SaasDeployments: for claims on hosts.
     pub deployments: Store<SaasDeployment>,
     /// All requests.
@@ -75,7 +81,7 @@ impl Observer {
             drop(self.operations.wait_until_ready().await);
         };
         stores.await;
-        while !self.cache.is_ready() {
+        while !(self.cache.is_ready() && self.ground.is_ready()) {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
@@ -97,16 +103,16 @@ impl Observer {
     }
 
     /// What the cluster itself tells.
-    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the only clock"))]
     async fn cluster_world(&self, saas: &SaasDeployment) -> World {
         let namespace = saas.namespace().unwrap_or_default();
         let (labels, vault) = tokio::join!(self.namespace_labels(&namespace), self.vault(saas));
         let namespace_labels = labels.unwrap_or_default();
         let marked = mark(&self.cluster, saas);
-        let mut world = World::new(Timestamp::now(), rand_bytes(), self.config.clone(), marked);
+        let mut world = World::new(self.outside.now(), self.outside.entropy(), self.config.clone(), marked);
         world.children = self.cache.of(&owner(saas));
         world.served = Kind::ALL.into_iter().filter(|kind| self.cache.presence(*kind) == Presence::Served).collect();
         world.accounts = self.accounts.seen_by(&namespace_labels);
+        world.ground = self.ground.facts();
         world.rivals = self.rivals(saas);
         world.operations = self.operations_of(saas);
         world.trust = self.trust();
@@ -162,15 +168,4 @@ impl Observer {
 /// Which of two claims is older: by creation, then by uid.
 fn age(saas: &SaasDeployment) -> (Option<Timestamp>, Option<String>) {
     (saas.creation_timestamp().map(|t| t.0), saas.uid())
-}
-
-/// Fresh randomness from the operating system's generator.
-#[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the only randomness; without it nothing may go on"))]
-fn rand_bytes() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    // A generator that fails leaves zeros; values made of zeros would be guessable, so such a pass must not happen.
-    match ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes) {
-        Ok(()) => bytes,
-        Err(_) => std::process::abort(),
-    }
 }

@@ -1,26 +1,12 @@
-//! `golive run`: builds the operator from its configuration and keeps it running.
+//! The operator put together: watches, passes, and the Lease that lets one of several replicas write.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
-use futures::{FutureExt, StreamExt};
-use golive::accounts::Accounts;
-use golive::api::{ProviderAccount, SaasDeployment, SaasOperation};
-use golive::cluster;
-use golive::config::Config;
-use golive::controller::{self, Context};
-use golive::kinds::Kind;
-use golive::lease::Candidate;
-use golive::metrics::Metrics;
-use golive::objects::Cache;
-use golive::observe::Observer;
-use golive::serve::{self, Told};
-use golive::vendors::Vendors;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use futures::{FutureExt, StreamExt, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::runtime::controller::Controller;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
@@ -31,75 +17,64 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tracing::info;
 
-/// Arguments of `golive run`.
-#[derive(Args)]
-pub struct Run {
-    /// The operator's configuration, in YAML.
-    #[arg(long, env = "GOLIVE_CONFIG")]
-    config: Option<PathBuf>,
-    /// The operator's own namespace: where the Secrets of accounts are.
-    #[arg(long, env = "POD_NAMESPACE", default_value = "golive-system")]
-    namespace: String,
+use crate::accounts::Accounts;
+use crate::api::{ProviderAccount, SaasDeployment, SaasOperation};
+use crate::config::Config;
+use crate::controller::{self, Context};
+use crate::ground::{Ground, Plot};
+use crate::kinds::Kind;
+use crate::lease::Candidate;
+use crate::metrics::Metrics;
+use crate::objects::Cache;
+use crate::observe::Observer;
+use crate::outside::Outside;
+use crate::vendors::Vendors;
+
+/// How long passes under way may take to end once the operator is told to stop.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// What the operator is put together from.
+pub struct Operator {
+    /// The API server.
+    pub client: Client,
+    /// Everything else outside.
+    pub outside: Arc<dyn Outside>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// This cluster's id, in the marks on vendors' rows.
+    pub cluster: String,
+    /// The operator's own namespace.
+    pub namespace: String,
     /// This replica's name in the Lease.
-    #[arg(long, env = "POD_NAME", default_value = "golive")]
-    identity: String,
-    /// Where health and metrics are served.
-    #[arg(long, env = "GOLIVE_LISTEN", default_value = "0.0.0.0:8080")]
-    listen: SocketAddr,
+    pub identity: String,
 }
 
-/// Runs until it is told to stop.
-///
-/// # Errors
-/// The configuration or the cluster cannot be used, or the leadership was lost.
-pub fn run(args: Run) -> Result<(), String> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|e| format!("no runtime: {e}"))?;
-    runtime.block_on(operate(args))
+/// An operator whose watches run; it does not write before it leads.
+pub struct Assembled {
+    context: Arc<Context>,
+    controller: Controller<SaasDeployment>,
+    candidate: Candidate,
+    /// The watches: they end with the operator.
+    _watches: JoinSet<()>,
 }
 
-async fn operate(args: Run) -> Result<(), String> {
-    let config = Arc::new(read_config(&args)?);
-    let client = cluster::connect().await?;
-    let cluster = match &config.cluster_id {
-        Some(id) => id.clone(),
-        None => cluster_id(&client).await?,
-    };
-    info!(cluster, version = env!("CARGO_PKG_VERSION"), "golive starts");
-    let mut registry = Registry::default();
-    let mut tasks = JoinSet::new();
-    let parts = Parts {
-        client: client.clone(),
-        config,
-        cluster,
-        namespace: args.namespace.clone(),
-        identity: args.identity.clone(),
-    };
-    let (context, controller) = parts.assemble(&mut registry, &mut tasks);
-    let cache = context.observer.cache.clone();
-    tasks.spawn(async move {
-        let told = Told { registry, ready: Box::new(move || cache.is_ready()) };
-        if let Err(e) = serve::serve(args.listen, told).await {
-            tracing::error!("{} cannot be served: {e}", args.listen);
-        }
-    });
-    let candidate = Candidate::new(client, &args.namespace, "golive", &args.identity);
-    let ended = lead(&candidate, controller, context).await;
-    candidate.release().await;
-    ended
-}
+impl Assembled {
+    /// Tells whether this replica could lead: its watches are filled.
+    pub fn readiness(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let (cache, ground) = (self.context.observer.cache.clone(), self.context.observer.ground.clone());
+        move || cache.is_ready() && ground.is_ready()
+    }
 
-fn read_config(args: &Run) -> Result<Config, String> {
-    let Some(path) = &args.config else { return Ok(Config::default()) };
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    Config::read(&text)
-}
-
-/// Eight digits that tell this cluster's marks from others'.
-async fn cluster_id(client: &Client) -> Result<String, String> {
-    let api: Api<Namespace> = Api::all(client.clone());
-    let found = cluster::find(&api, "kube-system").await.map_err(|e| e.to_string())?;
-    let uid = found.and_then(|ns| ns.uid()).ok_or("namespace kube-system has no uid: set `clusterId`")?;
-    Ok(uid.chars().filter(|c| *c != '-').take(8).collect())
+    /// Leads until `stop` resolves; then passes under way are finished and the lease is given up.
+    ///
+    /// # Errors
+    /// The leadership was lost.
+    pub async fn lead(self, stop: impl Future<Output = ()> + Send) -> Result<(), String> {
+        let Assembled { context, controller, candidate, _watches } = self;
+        let ended = lead(&candidate, controller, context, Box::pin(stop)).await;
+        candidate.release().await;
+        ended
+    }
 }
 
 /// Leads once the watches are filled, until it is told to stop or loses the lease.
@@ -107,8 +82,8 @@ async fn lead(
     candidate: &Candidate,
     controller: Controller<SaasDeployment>,
     context: Arc<Context>,
+    mut stop: Pin<Box<impl Future<Output = ()> + Send>>,
 ) -> Result<(), String> {
-    let mut stop = Box::pin(stopped());
     tokio::select! {
         () = candidate.lead() => {}
         () = &mut stop => return Ok(()),
@@ -129,33 +104,21 @@ async fn lead(
     }
     info!("stopping: no new passes, those under way are finished");
     drop(halt);
-    drop(tokio::time::timeout(Duration::from_secs(20), passes).await);
+    drop(tokio::time::timeout(FAREWELL, passes).await);
     Ok(())
 }
 
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut term), Ok(mut int)) => tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        },
-        _ => std::future::pending().await,
+impl Operator {
+    /// Starts the watches.
+    pub fn assemble(self, registry: &mut Registry) -> Assembled {
+        let mut watches = JoinSet::new();
+        let candidate = Candidate::new(self.client.clone(), self.outside.clone(), &self.namespace, &self.identity);
+        let (context, controller) = self.parts(registry, &mut watches);
+        Assembled { context, controller, candidate, _watches: watches }
     }
-}
 
-/// What the operator is put together from.
-struct Parts {
-    client: Client,
-    config: Arc<Config>,
-    cluster: String,
-    namespace: String,
-    identity: String,
-}
-
-impl Parts {
-    fn assemble(self, registry: &mut Registry, tasks: &mut JoinSet<()>) -> (Arc<Context>, Controller<SaasDeployment>) {
-        let cache = Arc::new(Cache::default());
+    fn parts(self, registry: &mut Registry, tasks: &mut JoinSet<()>) -> (Arc<Context>, Controller<SaasDeployment>) {
+        let (cache, ground) = (Arc::new(Cache::default()), Arc::new(Ground::new(&self.config)));
         let deployments: Api<SaasDeployment> = Api::all(self.client.clone());
         let stream = Controller::new(deployments, watcher::Config::default());
         let (operations, follow_operations) = controller::follow(Api::<SaasOperation>::all(self.client.clone()));
@@ -163,20 +126,26 @@ impl Parts {
         let accounts = self.accounts(tasks);
         let observer = Observer {
             client: self.client.clone(),
+            outside: self.outside.clone(),
             config: self.config.clone(),
             cluster: self.cluster.clone(),
             cache: cache.clone(),
+            ground: ground.clone(),
             deployments: stream.store(),
             operations,
             accounts,
-            vendors: Arc::new(Vendors::new(registry, Duration::from_secs(self.config.refresh_seconds))),
+            vendors: Arc::new(Vendors::new(
+                registry,
+                Duration::from_secs(self.config.refresh_seconds),
+                self.outside.clone(),
+            )),
             issuers: Mutex::new(HashMap::new()),
             windows: Mutex::new(HashMap::new()),
         };
         let reporter = Reporter { controller: "golive.dev/golive".into(), instance: Some(self.identity.clone()) };
         let recorder = Recorder::new(self.client.clone(), reporter);
         let context = Arc::new(Context { observer, recorder, metrics: Metrics::new(registry) });
-        let controller = self.woken(stream, cache, tasks);
+        let controller = self.woken(stream, (cache, ground), tasks);
         (context, controller)
     }
 
@@ -192,11 +161,11 @@ impl Parts {
         Accounts { namespace: self.namespace.clone(), accounts, secrets, config_maps }
     }
 
-    /// What wakes a pass: the object itself, its children, its requests, and a change of any account.
+    /// What wakes a pass: the object itself, its children, its requests, a change of any account, and of what routes rest on.
     fn woken(
         &self,
         controller: Controller<SaasDeployment>,
-        cache: Arc<Cache>,
+        (cache, ground): (Arc<Cache>, Arc<Ground>),
         tasks: &mut JoinSet<()>,
     ) -> Controller<SaasDeployment> {
         let config = kube::runtime::controller::Config::default()
@@ -208,19 +177,22 @@ impl Parts {
         };
         let operations: Api<SaasOperation> = Api::all(self.client.clone());
         let all = controller.store();
-        let everyone = move |_: ProviderAccount| {
-            all.state().into_iter().map(|saas| ObjectRef::from_obj(&*saas)).collect::<Vec<_>>()
-        };
+        let everyone = move || all.state().into_iter().map(|saas| ObjectRef::from_obj(&*saas)).collect::<Vec<_>>();
         let accounts: Api<ProviderAccount> = Api::all(self.client.clone());
         let (wake, woken) = futures::channel::mpsc::unbounded();
         for kind in Kind::ALL {
             let (children, wake) = (controller::children(self.client.clone(), cache.clone(), kind), wake.clone());
             tasks.spawn(children.map(Ok).forward(wake).map(drop));
         }
+        for plot in Plot::all(&self.config) {
+            let (changes, everyone) = (controller::ground(self.client.clone(), ground.clone(), plot), everyone.clone());
+            let concerned = changes.flat_map(move |()| stream::iter(everyone()));
+            tasks.spawn(concerned.map(Ok).forward(wake.clone()).map(drop));
+        }
         controller
             .with_config(config)
             .watches(operations, watcher::Config::default(), requested)
-            .watches(accounts, watcher::Config::default(), everyone)
+            .watches(accounts, watcher::Config::default(), move |_| everyone())
             .reconcile_on(woken)
     }
 }

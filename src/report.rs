@@ -13,6 +13,7 @@ use crate::api::{
 use crate::apply::{Done, PartDone};
 use crate::fault::{Hold, Until};
 use crate::kinds::Kind;
+use crate::plan::edge::Way;
 use crate::plan::{Action, Ask, Part, Plan, Verdict};
 
 /// Longest message of a condition or note of an event.
@@ -183,6 +184,7 @@ fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, Stat
         .as_ref()
         .ok()
         .and_then(Option::as_ref)
+        .filter(|_| !matches!(ask.way(), Ok(Way::Shared(_))))
         .map(|c| CertificateStatus { not_after: time(c.not_after), renew_at: time(ask.renewal(c)) });
     let replicas =
         ask.world.field(Kind::Deployment, &ask.name(), "/status/availableReplicas").and_then(serde_json::Value::as_i64);

@@ -30,9 +30,8 @@ impl Observer {
         }
     }
 
-    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the accounts are observed here"))]
     async fn tell_standing(&self, account: &ProviderAccount) -> Seen<()> {
-        let status = standing(account, self.accounts.usable(account), Timestamp::now());
+        let status = standing(account, self.accounts.usable(account), self.outside.now());
         if account.status.as_ref() == Some(&status) {
             return Ok(());
         }

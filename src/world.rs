@@ -13,6 +13,7 @@ use crate::api::{ProviderAccount, SaasOperation};
 use crate::certificate::{Certificate, Window};
 use crate::config::Config;
 use crate::fault::{Hold, Seen};
+use crate::ground::Facts;
 use crate::kinds::Kind;
 use crate::objects::Children;
 use crate::rows::{Endpoint, Held, Mark, Monitor, Project, Record, Zone};
@@ -37,6 +38,8 @@ pub struct World {
     pub children: Children,
     /// The kinds that this cluster serves.
     pub served: BTreeSet<Kind>,
+    /// What the platform team laid for routes.
+    pub ground: Arc<Facts>,
     /// The values and the ledger that golive keeps for it.
     pub vault: Seen<Vault>,
     /// The user's Secrets and ConfigMaps that the spec names; `None` where there is none of that name.
@@ -130,6 +133,7 @@ impl World {
             config,
             mark,
             children: Children::default(),
+            ground: Arc::default(),
             served: BTreeSet::new(),
             vault: Ok(Vault::default()),
             sources: BTreeMap::new(),

@@ -10,15 +10,22 @@ mod pebble;
 mod proxy;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use golive::certificate::{Certificate, new_key, renew_at, verify};
 use golive::fault::Fault;
+use golive::outside::{Outside, Real};
 use golive::vendors::acme::{AcmeAccess, ChallengeState, ExternalBinding, Issuer, Kind, Progress, Status};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
 use pebble::{BLOCKED, EAB_ID, EAB_KEY, Options, Outcome, Pebble, names};
+
+/// The real world, which nothing is kept of.
+fn outside() -> Arc<dyn Outside> {
+    Arc::new(Real::default())
+}
 
 /// What the caller persists, and nothing else.
 pub struct Desk {
@@ -34,7 +41,7 @@ impl Desk {
 
     /// A new process: only what is persisted is known.
     pub async fn issuer(&self) -> Result<Issuer, Fault> {
-        Issuer::open(&self.access, &self.account_key).await
+        Issuer::open(&outside(), &self.access, &self.account_key).await
     }
 
     /// Looks until the order has left a status.
@@ -407,7 +414,7 @@ async fn no_key_shows_in_a_fault_or_in_debug_output() -> Outcome {
     let said = [
         format!("{issuer:?} {:?} {:?}", desk.access, desk.account_key),
         format!("{:?}", issuer.finalize(&url, &broken, &names(&["quiet.example.com"])).await),
-        format!("{:?}", Issuer::open(&desk.access, &broken).await),
+        format!("{:?}", Issuer::open(&outside(), &desk.access, &broken).await),
         format!("{:?}", verify("", &broken, &names(&[]), Timestamp::now())),
         format!("{:?}", verify(&pebble.ca.server_pem, &broken, &names(&[]), Timestamp::now())),
     ];

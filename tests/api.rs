@@ -2,8 +2,6 @@
 
 #[path = "api/leaves.rs"]
 mod leaves;
-#[path = "api/server.rs"]
-mod server;
 
 use std::path::Path;
 

@@ -64,6 +64,21 @@ fn every_kind_that_is_written_may_be_written() {
 }
 
 #[test]
+fn the_arrival_of_every_optional_kind_may_be_watched_and_no_other_definition() {
+    let rules = rules("ClusterRole");
+    let definitions = |rule: &&Value| has(&rule["resources"], "customresourcedefinitions");
+    let granted: BTreeSet<String> = rules
+        .iter()
+        .filter(definitions)
+        .flat_map(|rule| rule["resourceNames"].as_array().unwrap())
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect();
+    let optional = Kind::ALL.into_iter().filter(|kind| kind.is_optional()).map(Kind::definition);
+    let classes = "gatewayclasses.gateway.networking.k8s.io".to_owned();
+    assert_eq!(granted, optional.chain([classes]).collect());
+}
+
+#[test]
 fn secrets_of_tenants_cannot_be_listed() {
     assert_eq!(verbs("ClusterRole", "", "secrets"), set(&["get", "create", "patch", "delete"]));
     assert_eq!(verbs("Role", "", "secrets"), set(&["list", "watch"]));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -67,8 +67,8 @@ impl Order {
 ///
 /// # Errors
 /// The key cannot be kept, or the CA refuses the account.
-pub async fn issuer(client: &Client, namespace: &str, access: &AcmeAccess) -> Seen<Issuer> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+pub async fn issuer(observer: &Observer, access: &AcmeAccess) -> Seen<Issuer> {
+    let api: Api<Secret> = Api::namespaced(observer.client.clone(), &observer.accounts.namespace);
     let name = format!("acme-{}-key", access.account);
     let stored = find(&api, &name).await?.and_then(|secret| crate::observe::text(&secret, "key.pem"));
     let key = match stored {
@@ -80,7 +80,7 @@ pub async fn issuer(client: &Client, namespace: &str, access: &AcmeAccess) -> Se
             key
         }
     };
-    Issuer::open(access, &key).await
+    Issuer::open(&observer.outside, access, &key).await
 }
 
 /// Takes one step; returns whether a new certificate serves.

@@ -82,9 +82,21 @@ pub fn agrees(wanted: &Value, found: Option<&DynamicObject>) -> bool {
     let fields = wanted.as_object().into_iter().flatten();
     hash.is_some()
         && hash == annotation(found, APPLIED)
+        && is_marked(found, wanted)
         && fields
             .filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str()))
             .all(|(name, value)| holds(found.data.get(name), value))
+}
+
+/// Whether an object has the labels and annotations that were declared: gateways are told things by annotations.
+fn is_marked(found: &DynamicObject, wanted: &Value) -> bool {
+    let marks = [("labels", &found.metadata.labels), ("annotations", &found.metadata.annotations)];
+    marks.into_iter().all(|(field, have)| {
+        let wanted = wanted["metadata"][field].as_object().into_iter().flatten();
+        wanted
+            .into_iter()
+            .all(|(key, value)| have.as_ref().and_then(|have| have.get(key)).map(String::as_str) == value.as_str())
+    })
 }
 
 fn applied(wanted: &Value) -> Option<&str> {
@@ -232,6 +244,20 @@ mod tests {
             *changed.pointer_mut(pointer).unwrap() = value;
             assert!(!holds(Some(&changed), &wanted), "{pointer}");
         }
+    }
+
+    #[test]
+    fn an_annotation_that_somebody_took_away_is_a_difference() {
+        let wanted =
+            json!({"metadata": {"labels": {"a": "b"}, "annotations": {APPLIED: "h", "tls": "true"}}, "spec": {}});
+        let found = |labels: Value, annotations: Value| -> DynamicObject {
+            let metadata = json!({"name": "n", "labels": labels, "annotations": annotations});
+            serde_json::from_value(json!({"apiVersion": "v1", "kind": "K", "metadata": metadata, "spec": {}})).unwrap()
+        };
+        let whole = json!({APPLIED: "h", "tls": "true", "added": "by a controller"});
+        assert!(agrees(&wanted, Some(&found(json!({"a": "b", "c": "d"}), whole.clone()))));
+        assert!(!agrees(&wanted, Some(&found(json!({"a": "b"}), json!({APPLIED: "h"})))));
+        assert!(!agrees(&wanted, Some(&found(json!({"a": "x"}), whole))));
     }
 
     #[test]

@@ -166,7 +166,7 @@ async fn verdict(check: &Check, answer: Response) -> Result<(), String> {
 }
 
 /// The first part of the body.
-async fn body(mut answer: Response) -> reqwest::Result<String> {
+pub(super) async fn body(mut answer: Response) -> reqwest::Result<String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         bytes.extend_from_slice(&chunk[..chunk.len().min(BODY - bytes.len())]);

@@ -13,7 +13,6 @@ use crate::api::SaasDeployment;
 use crate::apply::certificate::{Order, issuer};
 use crate::certificate::{Certificate, Window};
 use crate::cluster::find;
-use crate::dns::seen_by;
 use crate::fault::{Fault, Seen};
 use crate::plan::Ask;
 use crate::plan::claims::Vendor;
@@ -67,7 +66,7 @@ impl Observer {
         if let Some(issuer) = open.get(&id) {
             return Ok(issuer.clone());
         }
-        let issuer = Arc::new(issuer(&self.client, &self.accounts.namespace, &access).await?);
+        let issuer = Arc::new(issuer(self, &access).await?);
         open.insert(id, issuer.clone());
         Ok(issuer)
     }
@@ -108,7 +107,7 @@ impl Observer {
         for (host, _) in ask.proofs() {
             let Some(Ok(Some(hosted))) = ask.world.zones.get(&host) else { continue };
             let name = format!("_acme-challenge.{host}");
-            let answers = seen_by(&hosted.zone.name_servers, &name, &RecordType::Txt).await;
+            let answers = self.outside.ask(&hosted.zone.name_servers, &name, RecordType::Txt).await;
             published.insert(host, answers.map(common));
         }
         published

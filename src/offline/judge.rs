@@ -108,18 +108,24 @@ fn instead<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// How many letters have to change to make one word of another: <https://en.wikipedia.org/wiki/Levenshtein_distance>.
+/// How many letters have to change, or to be swapped with the next, to make one word of another:
+/// <https://en.wikipedia.org/wiki/Damerau%E2%80%93Levenshtein_distance>.
 fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in to.chars().enumerate() {
-            let changed = corner + usize::from(a != b);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut table: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    for (i, a) in from.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let changed = table[i][j] + usize::from(a != b);
+            let swapped = match (i, j) {
+                (1.., 1..) if *a == to[j - 1] && from[i - 1] == *b => table[i - 1][j - 1] + 1,
+                _ => usize::MAX,
+            };
+            row.push(changed.min(swapped).min(row[j] + 1).min(table[i][j + 1] + 1));
         }
+        table.push(row);
     }
-    row.last().copied().unwrap_or_default()
+    table[from.len()][to.len()]
 }
 
 fn array(schema: &Value, items: &[Value], path: &str) -> Vec<String> {
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn distances_are_counted_by_letters() {
-        for (from, to, expected) in [("", "abc", 3), ("kitten", "sitting", 3), ("spce", "spec", 2), ("a", "a", 0)] {
+        for (from, to, expected) in [("", "abc", 3), ("kitten", "sitting", 3), ("spce", "spec", 1), ("a", "a", 0)] {
             assert_eq!(distance(from, to), expected, "{from} {to}");
         }
     }

@@ -72,10 +72,6 @@ impl Ask<'_> {
     /// service, which hands out the node's identity.
     fn network_policy(self) -> Value {
         let own = json!({"podSelector": {"matchLabels": {OWNER: self.name()}}});
-        let gateway = match self.world.config.gateway.as_ref().and_then(|g| g.namespace.as_ref()) {
-            Some(name) => json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}),
-            None => json!({"ipBlock": {"cidr": "0.0.0.0/0"}}),
-        };
         let ports: Vec<Value> = self
             .workloads()
             .iter()
@@ -84,7 +80,7 @@ impl Ask<'_> {
             .collect();
         let ingress = match ports.is_empty() {
             true => json!([{"from": [own]}]),
-            false => json!([{"from": [own]}, {"from": [gateway], "ports": ports}]),
+            false => json!([{"from": [own]}, {"from": [self.gateway_peer()], "ports": ports}]),
         };
         json!({"spec": {
             "podSelector": {"matchLabels": {OWNER: self.name()}},
@@ -92,6 +88,14 @@ impl Ask<'_> {
             "ingress": ingress,
             "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}]}],
         }})
+    }
+
+    /// Who may reach pods from outside.
+    pub fn gateway_peer(self) -> Value {
+        match self.world.config.gateway.as_ref().and_then(|gateway| gateway.namespace.as_ref()) {
+            Some(name) => json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}),
+            None => json!({"ipBlock": {"cidr": "0.0.0.0/0"}}),
+        }
     }
 
     /// The Deployment of a workload, its autoscaler and its disruption budget.

@@ -15,6 +15,7 @@ pub mod payments;
 pub mod pod;
 pub mod release;
 pub mod secrets;
+pub mod solver;
 pub mod tls;
 pub mod unsupported;
 

@@ -143,6 +143,10 @@ impl Ask<'_> {
                     let project = Project { slug: self.project_slug(), dsn: None };
                     steps.act(Action::Project { account, change: Change::Create(project) });
                 }
+                (true, Some(held)) if held.row.dsn.is_none() => {
+                    let change = Change::Update(held.id.clone(), held.row.clone());
+                    steps.act(Action::Project { account, change });
+                }
                 (true, Some(held)) => self.take_dsn(&held.row, steps),
                 (false, _) => ours.iter().for_each(|held| {
                     steps.act(Action::Project { account: account.clone(), change: Change::Delete(held.id.clone()) });

@@ -227,7 +227,7 @@ impl Ask<'_> {
     /// Notes the intent, then makes a new endpoint beside what is there.
     fn make(self, slot: Slot<'_>, wanted: Endpoint, steps: &mut Steps) {
         let Slot { webhook, account, state, ours } = slot;
-        if let Err(hold) = self.world.certificate(&self.hosts()) {
+        if let Err(hold) = self.is_secured() {
             return steps.wait(hold);
         }
         let params = hash_of(&(&wanted.url, &wanted.events, &wanted.api_version, account), 8);

@@ -267,7 +267,7 @@ impl Ask<'_> {
             return Err(Hold::person("NoDomain", "smoke tests go over the public address: add `domains`"));
         }
         self.is_up()?;
-        self.world.certificate(&self.hosts())?;
+        self.is_secured()?;
         self.is_served()?;
         self.is_resolvable()
     }

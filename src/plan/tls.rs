@@ -4,25 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde_json::json;
-
 use super::claims::Vendor;
-use super::pod::Runs;
-use super::{AcmeStep, Action, Ask, Manifest, Steps, Verdict};
+use super::edge::Way;
+use super::{AcmeStep, Action, Ask, Steps, Verdict};
 use crate::certificate::ledger::{Attempt, Outcome, may_order};
 use crate::certificate::{Certificate, renew_at};
-use crate::evidence::SolveTask;
-use crate::fault::Hold;
-use crate::kinds::Kind;
+use crate::fault::{Hold, Until};
 use crate::vault::Note;
 use crate::vendors::acme::{self, Challenge, ChallengeState, Progress, Status};
 use crate::world::Pending;
+use jiff::Timestamp;
 
 /// How often an order that is under way is looked at.
 const LOOK: Duration = Duration::from_secs(2);
-/// The port on which the solver answers.
-const SOLVER_PORT: u16 = 8089;
 
 /// Plans the certificate for all hosts.
 pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
@@ -30,7 +24,14 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
         return None;
     }
     let brought = ask.saas.spec.tls.as_ref().is_some_and(|tls| tls.secret_name.is_some());
-    Some(if brought { ask.brought() } else { ask.issued() })
+    let shared = ask.world.config.gateway.as_ref().is_some_and(|gateway| gateway.shared.is_some());
+    Some(match ask.way() {
+        Ok(Way::Shared(_)) => ask.shared(brought),
+        // Who brings the certificate is not known before the platform's Gateway is.
+        Err(hold) if shared => Err(hold),
+        _ if brought => ask.brought(),
+        _ => ask.issued(),
+    })
 }
 
 impl Ask<'_> {
@@ -40,6 +41,28 @@ impl Ask<'_> {
         if let Some(certificate) = steps.or_wait(self.world.certificate(&self.hosts())) {
             steps.evidence = format!("brought by the user, valid until {}", certificate.not_after);
         }
+        Ok(steps)
+    }
+
+    /// The certificate of the platform's Gateway: it is of another namespace, and golive neither reads nor writes it.
+    fn shared(self, brought: bool) -> Verdict {
+        let mut steps = Steps::default();
+        if brought {
+            let message = format!(
+                "{} brings its own certificate and takes no listeners from here, so `spec.tls.secretName` cannot be used: remove it, or ask the platform team to set `allowedListeners`",
+                self.shared_name()
+            );
+            steps.wait(Hold::person("NotSupported", message));
+        }
+        if let Ok(Some(pending)) = &self.world.order {
+            steps.act(Action::Acme(AcmeStep::Abandon { names: pending.names.clone() }));
+        }
+        steps.or_wait(self.is_secured());
+        steps.evidence = format!(
+            "{} brings its own certificate for {}: golive orders none, renews none and cannot see when it ends; the platform team keeps it",
+            self.shared_name(),
+            self.hosts().join(", ")
+        );
         Ok(steps)
     }
 
@@ -156,12 +179,23 @@ impl Ask<'_> {
 
     /// Proofs must be out before the CA is asked to look: a failed check counts against the account's limits.
     fn challenge(self, pending: &Pending, url: &str, progress: &Progress, steps: &mut Steps) -> Result<(), Hold> {
-        let open: Vec<&Challenge> = self.chosen(progress).filter(|c| c.status == ChallengeState::Pending).collect();
-        if open.iter().any(|c| c.kind == acme::Kind::Http01) {
-            self.solver(&open, steps);
+        let chosen: Vec<&Challenge> = self.chosen(progress)?;
+        let over_http = |c: &&Challenge| c.kind == acme::Kind::Http01 && is_under_way(c);
+        let over_http: Vec<&Challenge> = chosen.iter().copied().filter(over_http).collect();
+        if !over_http.is_empty() {
+            self.solver(&over_http, steps);
         }
+        let open: Vec<&Challenge> = chosen.into_iter().filter(|c| c.status == ChallengeState::Pending).collect();
         for challenge in &open {
-            self.is_out(challenge)?;
+            // What was declared above stays declared: the solver has to run for its proof to be seen.
+            if let Err(hold) = self.is_out(challenge) {
+                steps.again = match hold.until {
+                    Until::After(wait) => Some(wait),
+                    Until::Event | Until::Person => None,
+                };
+                steps.wait(hold);
+                return Ok(());
+            }
         }
         let names = open.iter().map(|c| (c.name.clone(), c.kind == acme::Kind::Dns01)).collect::<BTreeMap<_, _>>();
         if !names.is_empty() {
@@ -171,29 +205,35 @@ impl Ask<'_> {
         Ok(())
     }
 
-    /// The challenges that are answered: over DNS where we hold the zone, else over HTTP.
-    fn chosen(self, progress: &Progress) -> impl Iterator<Item = &Challenge> {
-        let world = self.world;
-        progress.challenges.iter().filter(move |challenge| {
-            let held = matches!(world.zones.get(&challenge.name), Some(Ok(Some(_))));
-            let kind = if held { acme::Kind::Dns01 } else { acme::Kind::Http01 };
-            challenge.kind == kind
-        })
+    /// The challenges that are answered: over DNS where we hold the zone, else over HTTP. A zone that cannot be seen
+    /// may be ours.
+    fn chosen(self, progress: &Progress) -> Result<Vec<&Challenge>, Hold> {
+        let mut chosen = Vec::new();
+        for challenge in &progress.challenges {
+            let kind = match self.world.zones.get(&challenge.name) {
+                Some(Err(fault)) => return Err(fault.into()),
+                Some(Ok(Some(_))) => acme::Kind::Dns01,
+                Some(Ok(None)) | None => acme::Kind::Http01,
+            };
+            if challenge.kind == kind {
+                chosen.push(challenge);
+            }
+        }
+        Ok(chosen)
     }
 
     fn is_out(self, challenge: &Challenge) -> Result<(), Hold> {
-        let pending = |text: String| Hold::after("ProofPending", LOOK, text);
         if challenge.kind == acme::Kind::Http01 {
-            let ready = self.world.field(Kind::Job, &self.named("solver"), "/status/ready").and_then(|n| n.as_i64());
-            return match ready {
-                Some(1..) => Ok(()),
-                _ => Err(pending(format!("the solver for {} is starting", challenge.name))),
-            };
+            return self.is_seen(challenge);
         }
         match self.world.published.get(&challenge.name) {
             Some(Ok(values)) if values.contains(&challenge.proof) => Ok(()),
             Some(Err(fault)) => Err(fault.into()),
-            _ => Err(pending(format!("the name servers of {} do not all show the proof yet", challenge.name))),
+            _ => Err(Hold::after(
+                "ProofPending",
+                LOOK,
+                format!("the name servers of {} do not all show the proof yet", challenge.name),
+            )),
         }
     }
 
@@ -203,32 +243,8 @@ impl Ask<'_> {
         if progress.status != Status::Pending {
             return Vec::new();
         }
-        let over_dns = self.chosen(progress).filter(|c| c.kind == acme::Kind::Dns01);
-        over_dns.map(|c| (c.name.clone(), c.proof.clone())).collect()
-    }
-
-    /// A Job that answers the CA over HTTP, and the way to it.
-    fn solver(self, open: &[&Challenge], steps: &mut Steps) {
-        let name = self.named("solver");
-        let over_http = || open.iter().filter(|c| c.kind == acme::Kind::Http01);
-        let answers = over_http().map(|c| (c.token.clone(), c.proof.clone())).collect();
-        let task = SolveTask { answers, port: SOLVER_PORT, deadline_seconds: 1800 };
-        let mut container = self.worker("solve", &task);
-        container.extra = json!({
-            "ports": [{"name": "http", "containerPort": SOLVER_PORT, "protocol": "TCP"}],
-            "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
-        });
-        let mut spec = self.job(self.pod(&container, Runs::Once));
-        spec["activeDeadlineSeconds"] = json!(1800);
-        match self.world.children.find(Kind::Job, &name) {
-            Some(_) => steps.keep(Kind::Job, name.clone()),
-            None => steps.declare(Manifest::new(Kind::Job, name.clone(), json!({"spec": spec}))),
-        }
-        let ports = json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]);
-        let service = json!({"spec": {"type": "ClusterIP", "selector": self.selector("solve"), "ports": ports}});
-        steps.declare(Manifest::new(Kind::Service, name.clone(), service));
-        let hosts: Vec<String> = over_http().map(|c| c.name.clone()).collect();
-        steps.manifests.extend(self.solver_route(&name, &hosts));
+        let chosen = self.chosen(progress).unwrap_or_default();
+        chosen.into_iter().filter(|c| c.kind == acme::Kind::Dns01).map(|c| (c.name.clone(), c.proof.clone())).collect()
     }
 
     fn stands_at(self, pending: Option<&Pending>) -> String {
@@ -241,6 +257,11 @@ impl Ask<'_> {
             None => format!("an order for {names} is being placed"),
         }
     }
+}
+
+/// Whether the CA may still look.
+fn is_under_way(challenge: &Challenge) -> bool {
+    matches!(challenge.status, ChallengeState::Pending | ChallengeState::Processing)
 }
 
 fn told(progress: &Progress) -> String {

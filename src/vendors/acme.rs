@@ -14,6 +14,7 @@ pub use progress::{Challenge, ChallengeState, Kind, Progress, Status};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -29,9 +30,10 @@ use sha2::{Digest, Sha256};
 
 use crate::certificate::Window;
 use crate::fault::Fault;
+use crate::outside::Outside;
 use account::{Directory, Registrar};
 use problem::{Refusal, is_bad_nonce, refusal};
-use transport::{Transport, retry_after};
+use transport::Transport;
 
 /// A nonce may be refused at any time; the client library asks three times, and a step this often.
 const NONCE_ROUNDS: usize = 5;
@@ -99,14 +101,18 @@ impl fmt::Debug for Issuer {
 
 impl Issuer {
     /// The account of a key that is stored already; made at the CA if it is new there.
-    pub async fn open(access: &AcmeAccess, key_pem: &SecretString) -> Result<Issuer, Fault> {
-        Issuer::register(access, key_pem).await.map_err(Refusal::of_read)
+    pub async fn open(
+        outside: &Arc<dyn Outside>,
+        access: &AcmeAccess,
+        key_pem: &SecretString,
+    ) -> Result<Issuer, Fault> {
+        let transport = Transport::new(outside.clone(), &access.account, access.roots.as_deref());
+        Issuer::register(transport, access, key_pem).await.map_err(Refusal::of_read)
     }
 
-    async fn register(access: &AcmeAccess, key_pem: &SecretString) -> Result<Issuer, Refusal> {
+    async fn register(transport: Transport, access: &AcmeAccess, key_pem: &SecretString) -> Result<Issuer, Refusal> {
         let name = access.account.clone();
         let key = PrivatePkcs8KeyDer::from_pem_slice(key_pem.expose_secret().as_bytes()).map_err(|_| bad_key(&name))?;
-        let transport = Transport::new(&name, access.roots.as_deref()).map_err(Refusal::silent)?;
         let answer = transport.get(&access.directory).await?;
         let directory: Directory = serde_json::from_slice(answer.body()).map_err(|_| no_directory(access))?;
         let found = Registrar::new(access, &transport, &directory, key.secret_pkcs8_der())?.register().await?;
@@ -286,7 +292,7 @@ impl Issuer {
             // Not a certificate of this CA: 404 at Let's Encrypt, 400 elsewhere.
             Err(refusal) if matches!(refusal.fault, Fault::Rejected(_)) => Ok(None),
             Err(refusal) => Err(refusal.of_read()),
-            Ok(answer) => self.window_in(answer.body(), retry_after(answer.headers())).map(Some),
+            Ok(answer) => self.window_in(answer.body(), self.transport.retry_after(answer.headers())).map(Some),
         }
     }
 

@@ -24,6 +24,7 @@ use self::snapshots::Snapshots;
 use self::stripe::Endpoints;
 use self::uptimerobot::Monitors;
 use crate::fault::{Fault, Seen};
+use crate::outside::Outside;
 use crate::rows::{Change, Created, Draft, Endpoint, Held, Id, Mark, Monitor, Project, Provider, Record, Zone};
 use crate::world::Table;
 
@@ -83,9 +84,9 @@ table!(Project, Projects, projects, projects, create_project, update_project, de
 
 impl Vendors {
     /// All vendors; a listing counts as fresh for `fresh`.
-    pub fn new(registry: &mut Registry, fresh: Duration) -> Self {
+    pub fn new(registry: &mut Registry, fresh: Duration, outside: Arc<dyn Outside>) -> Self {
         Vendors {
-            transport: Transport::new(registry),
+            transport: Transport::new(registry, outside),
             zones: Snapshots::new(fresh),
             records: Snapshots::new(fresh),
             endpoints: Rows::new(fresh, Duration::ZERO),

@@ -242,23 +242,17 @@ fn number(id: &Value) -> String {
     id.as_str().map_or_else(|| id.to_string(), str::to_owned)
 }
 
-/// A row for each marked key of a project; one of nobody's if there is none. Where golive made a project and did not come
-/// to naming its key, the first key is the one.
+/// A row for each marked key of a project; one without a DSN if there is none. Such a project is ours where golive made
+/// it and did not come to naming its key, or where somebody took the key away: it is to be completed, or removed whole.
 fn held(project: &WireProject, keys: &[WireKey]) -> Vec<Held<Project>> {
-    let row = |key: &WireKey, mark: Option<Mark>| Held {
-        id: Id(format!("{}/{}", project.slug, key.id)),
-        row: Project { slug: project.slug.clone(), dsn: mark.as_ref().map(|_| key.dsn.public.clone()) },
-        mark,
-    };
-    let marked: Vec<_> = keys.iter().filter_map(|key| Some(row(key, Some(key.name.parse().ok()?)))).collect();
-    match (marked.is_empty(), keys.first()) {
-        (false, _) => marked,
-        (true, Some(first)) => vec![row(first, project.mark())],
-        (true, None) => {
-            let row = Project { slug: project.slug.clone(), dsn: None };
-            vec![Held { id: Id(project.slug.clone()), mark: None, row }]
-        }
+    let row = |id: String, mark, dsn| Held { id: Id(id), row: Project { slug: project.slug.clone(), dsn }, mark };
+    let named = |key: &WireKey| format!("{}/{}", project.slug, key.id);
+    let marked = keys.iter().filter_map(|key| Some((key, key.name.parse::<Mark>().ok()?)));
+    let marked: Vec<_> = marked.map(|(key, mark)| row(named(key), Some(mark), Some(key.dsn.public.clone()))).collect();
+    if !marked.is_empty() {
+        return marked;
     }
+    vec![row(keys.first().map_or_else(|| project.slug.clone(), named), project.mark(), None)]
 }
 
 /// A row's id: the project's slug and the key's id.

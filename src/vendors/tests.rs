@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::outside::Real;
 
 /// What the server says to every question.
 type Said = Arc<Mutex<Vec<u8>>>;
@@ -93,12 +94,11 @@ async fn ask(vendors: &Vendors, vendor: &str, access: &Access) -> (Vec<String>, 
 
 #[test]
 fn no_answer_of_a_vendor_breaks_its_client() {
-    drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let said = Said::default();
     let base = format!("http://{}", runtime.block_on(server(said.clone())));
     for (vendor, page) in pages() {
-        let vendors = Vendors::new(&mut Registry::default(), Duration::ZERO);
+        let vendors = Vendors::new(&mut Registry::default(), Duration::ZERO, Arc::new(Real::default()));
         let (mut read, mut refused) = (0, 0);
         let mut answer = |body: &[u8]| {
             *said.lock().unwrap() = body.to_vec();

@@ -6,15 +6,15 @@ mod bucket;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use bytes::Bytes;
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Method, RequestBuilder};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -24,11 +24,7 @@ pub use answer::{Explain, Reply};
 use bucket::{Gate, Lesson};
 
 use crate::fault::{Fault, Seen};
-
-const TIMEOUT: Duration = Duration::from_secs(20);
-const CONNECT: Duration = Duration::from_secs(5);
-/// Shorter than vendors keep idle connections, so that a write does not go into one that they are closing.
-const IDLE: Duration = Duration::from_secs(30);
+use crate::outside::{Broken, Outside, Terms};
 
 /// What a request carries.
 #[derive(Clone, Default)]
@@ -78,47 +74,15 @@ impl Call {
     }
 }
 
-/// Why there is no answer.
-enum Broken {
-    /// What we were given to call with cannot be used.
-    Unusable(String),
-    /// There was no connection: nothing was sent.
-    Unsent(String),
-    /// The connection ended before there was an answer.
-    Hung(String),
-    /// There is no answer in time, or none that can be read.
-    Cut(String),
-}
-
-impl Broken {
-    /// `waits` is true until the answer begins.
-    fn of(error: reqwest::Error, waits: bool) -> Self {
-        let (connects, late) = (error.is_connect(), error.is_timeout());
-        let (builds, text) = (error.is_builder(), plain(error));
-        match (builds, connects) {
-            (true, _) => Broken::Unusable("its credential or address has characters that HTTP does not take".into()),
-            (_, true) => Broken::Unsent(text),
-            _ if waits && !late => Broken::Hung(text),
-            _ => Broken::Cut(text),
-        }
-    }
-
-    /// Whether a read is worth a second try at once: not after a wait that used up the patience.
-    fn is_brief(&self) -> bool {
-        matches!(self, Broken::Unsent(_) | Broken::Hung(_))
-    }
-
-    /// A write without an answer may have been carried out.
-    fn fault(&self, access: &Access, call: &Call) -> Fault {
-        let (Broken::Unusable(why) | Broken::Unsent(why) | Broken::Hung(why) | Broken::Cut(why)) = self;
-        let text =
-            answer::bounded(&access.redacted(&format!("{} did not answer {}: {why}", access.name(), call.route())));
-        match self {
-            Broken::Unusable(why) => Fault::Denied(format!("{} cannot be called: {why}", access.name())),
-            Broken::Unsent(_) => Fault::Unreachable(text),
-            _ if call.is_read() => Fault::Unreachable(text),
-            _ => Fault::Lost(text),
-        }
+/// The fault that a missing answer is. A write without an answer may have been carried out.
+fn silence(broken: &Broken, access: &Access, call: &Call) -> Fault {
+    let why = broken.text();
+    let text = answer::bounded(&access.redacted(&format!("{} did not answer {}: {why}", access.name(), call.route())));
+    match broken {
+        Broken::Unusable(why) => Fault::Denied(format!("{} cannot be called: {why}", access.name())),
+        Broken::Unsent(_) => Fault::Unreachable(text),
+        _ if call.is_read() => Fault::Unreachable(text),
+        _ => Fault::Lost(text),
     }
 }
 
@@ -132,7 +96,7 @@ struct Labels {
 
 /// The transport: shared by all vendors and all passes.
 pub struct Transport {
-    clients: Mutex<HashMap<Option<String>, Client>>,
+    outside: Arc<dyn Outside>,
     gates: Mutex<HashMap<String, Arc<Gate>>>,
     requests: Family<Labels, Counter>,
     seconds: Histogram,
@@ -140,9 +104,9 @@ pub struct Transport {
 
 impl Transport {
     /// A transport whose metrics are in `registry`.
-    pub fn new(registry: &mut Registry) -> Self {
+    pub fn new(registry: &mut Registry, outside: Arc<dyn Outside>) -> Self {
         let transport = Transport {
-            clients: Mutex::default(),
+            outside,
             gates: Mutex::default(),
             requests: Family::default(),
             seconds: Histogram::new(exponential_buckets(0.005, 3.0, 9)),
@@ -173,7 +137,7 @@ impl Transport {
             gate.pass(&access.name(), &route).await?;
             result = self.attempt(access, &call).await;
         }
-        let reply = result.map_err(|broken| broken.fault(access, &call))?;
+        let reply = result.map_err(|broken| silence(&broken, access, &call))?;
         if let Some(lesson) = lesson(access, &reply) {
             gate.learn(&route, lesson);
         }
@@ -197,34 +161,9 @@ impl Transport {
     }
 
     async fn exchange(&self, access: &Access, call: &Call) -> Result<Reply, Broken> {
-        let client = self.client(access.roots.as_ref())?;
-        let request = client.request(call.method.clone(), format!("{}{}", access.base, call.path));
-        let response = dressed(request, access, call).send().await.map_err(|e| Broken::of(e, true))?;
-        answer::read(response, call.is_read()).await
-    }
-
-    /// One client for each set of roots: they keep their connections.
-    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the one client of all vendors"))]
-    fn client(&self, roots: Option<&String>) -> Result<Client, Broken> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&roots.cloned()) {
-            return Ok(client.clone());
-        }
-        let agent = concat!("golive/", env!("CARGO_PKG_VERSION"));
-        let builder = Client::builder().user_agent(agent).redirect(Policy::none()).pool_idle_timeout(IDLE);
-        let mut builder = builder.timeout(TIMEOUT).connect_timeout(CONNECT);
-        if let Some(pem) = roots {
-            let bundle = Certificate::from_pem_bundle(pem.as_bytes());
-            let bundle = bundle.map_err(|e| Broken::Unusable(format!("its caBundle is no PEM: {}", plain(e))))?;
-            if bundle.is_empty() {
-                return Err(Broken::Unusable("its caBundle holds no certificate".into()));
-            }
-            builder = bundle.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
-        }
-        let client =
-            builder.build().map_err(|e| Broken::Unusable(format!("its roots cannot be used: {}", plain(e))))?;
-        clients.insert(roots.cloned(), client.clone());
-        Ok(client)
+        let terms = Terms { roots: access.roots.as_ref(), longest: answer::LARGEST };
+        let response = self.outside.exchange(dressed(access, call)?, terms).await?;
+        Ok(Reply::of(response, self.outside.now(), call.is_read()))
     }
 
     fn gate(&self, access: &Access) -> Arc<Gate> {
@@ -234,16 +173,20 @@ impl Transport {
 }
 
 /// The request with its credential, headers and body.
-fn dressed(request: RequestBuilder, access: &Access, call: &Call) -> RequestBuilder {
-    let request = match access.scheme {
-        Scheme::Bearer => request.bearer_auth(access.credential.expose_secret()),
+fn dressed(access: &Access, call: &Call) -> Result<http::Request<Bytes>, Broken> {
+    let mut request = http::Request::builder().method(&call.method).uri(format!("{}{}", access.base, call.path));
+    request = match access.scheme {
+        Scheme::Bearer => request.header(AUTHORIZATION, format!("Bearer {}", access.credential.expose_secret())),
     };
-    let request = call.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-    match &call.body {
-        Body::None => request,
-        Body::Json(json) => request.json(json),
-        Body::Form(form) => request.header("content-type", "application/x-www-form-urlencoded").body(form.clone()),
-    }
+    request = call.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+    let (kind, body) = match &call.body {
+        Body::None => (None, Bytes::new()),
+        Body::Json(json) => (Some("application/json"), json.to_string().into()),
+        Body::Form(form) => (Some("application/x-www-form-urlencoded"), form.clone().into()),
+    };
+    request = kind.into_iter().fold(request, |request, kind| request.header(CONTENT_TYPE, kind));
+    let unusable = "its credential or address has characters that HTTP does not take";
+    request.body(body).map_err(|_| Broken::Unusable(unusable.into()))
 }
 
 /// What an answer teaches about its credential. 401 is about the credential, 403 about what it was used for.
@@ -255,16 +198,4 @@ fn lesson(access: &Access, reply: &Reply) -> Option<Lesson> {
         (Some(fault @ Fault::Denied(_)), _) => Some(Lesson::Forbidden(fault)),
         _ => None,
     }
-}
-
-/// The text of an error without the URL, which may hold what was asked for.
-fn plain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

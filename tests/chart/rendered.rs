@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use golive::api::SaasDeployment;
 use golive::evidence::SmokeTask;
 use golive::metrics::Metrics;
+use golive::outside::Real;
 use golive::vendors::transport::{Access, Call, Transport};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -153,9 +155,8 @@ fn each_alert_has_its_section_in_the_runbook() {
 
 #[tokio::test]
 async fn alerts_ask_for_metrics_that_the_operator_has() {
-    drop(rustls::crypto::ring::default_provider().install_default());
     let mut registry = Registry::default();
-    let (metrics, transport) = (Metrics::new(&mut registry), Transport::new(&mut registry));
+    let (metrics, transport) = (Metrics::new(&mut registry), Transport::new(&mut registry, Arc::new(Real::default())));
     // A family is told once it has a member.
     metrics.passed(Duration::ZERO, true);
     metrics.ready(&SaasDeployment::new("a", Default::default()), &Default::default());

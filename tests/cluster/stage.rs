@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::{Read, Seek, SeekFrom};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use world::World;
+
 use world::platform::{NAMESPACE, RESTRICTED, TENANT, list, namespace, secret};
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -17,54 +19,66 @@ fn name() -> String {
     std::env::var("WORLD_NAME").unwrap_or_else(|_| "cluster".into())
 }
 
-/// Seconds between two passes and between two listings at vendors: short, so that drift is seen soon.
+/// Seconds between two passes: short, so that drift is seen soon.
 pub const RESYNC: u64 = 5;
+/// Seconds between two listings at vendors: as short as UptimeRobot's 10 requests a minute allow.
+pub const REFRESH: u64 = 10;
+/// How the operator is known to the API server.
+const OPERATOR: &str = "system:serviceaccount:golive-system:golive";
+/// The images of the applications.
+const IMAGES: [&str; 2] = ["csvboard", "hello"];
+
+/// The versions that releases go to, beside the first.
+pub const VERSIONS: [&str; 4] = ["csvboard:2.4.0", "csvboard:2.5.0", "csvboard:2.5.1-broken", "csvboard:2.5.2-broken"];
 
 pub struct Stage {
     pub world: World,
     pub env: BTreeMap<&'static str, String>,
 }
 
-/// The stage, for one scenario at a time: faults at vendors are faults for all.
-pub fn stage() -> Outcome<(&'static Stage, MutexGuard<'static, ()>)> {
+/// The stage, set by the first scenario that asks.
+pub fn stage() -> Outcome<&'static Stage> {
     static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let stage = STAGE.get_or_init(|| Stage::set().map_err(|e| e.to_string()));
-    Ok((stage.as_ref().map_err(Clone::clone)?, turn))
+    Ok(STAGE.get_or_init(|| Stage::set().map_err(|e| e.to_string())).as_ref().map_err(Clone::clone)?)
 }
 
 impl Stage {
     fn set() -> Outcome<Stage> {
         world::install::build(&[])?;
         // Nothing of an earlier run: what another version left there is another test.
-        world::down(&name())?;
+        if std::env::var_os("WORLD_KEEP").is_none() {
+            world::down(&name())?;
+        }
         let world = world::up(&name())?;
-        for archive in world::image::build_named(&["csvboard".into(), "hello".into()])? {
+        for archive in world::image::build_named(
+            &IMAGES.iter().chain(&VERSIONS).map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+        )? {
             world.import_image(&archive)?;
         }
         world.set_up_platform()?;
-        let seconds = format!("config.resyncSeconds={RESYNC},config.refreshSeconds={RESYNC}");
-        let mut helm = Command::new(world.program("helm")?);
-        helm.env("KUBECONFIG", world.kubeconfig()).current_dir(env!("CARGO_MANIFEST_DIR"));
-        helm.args([
-            "upgrade",
-            "golive",
-            "charts/golive",
-            "-n",
-            NAMESPACE,
-            "--reuse-values",
-            "--force-conflicts",
-            "--set",
-            &seconds,
-        ]);
-        run(helm.args(["--wait", "--timeout", "120s"]))?;
         let env = world.env()?;
-        Ok(Stage { world, env })
+        let stage = Stage { world, env };
+        stage.configure(RESYNC, REFRESH)?;
+        // More applications are up at once than the 16 endpoints that some accounts take.
+        stage.control("POST", "/settings", json!({"stripeEndpoints": 100}))?;
+        Ok(stage)
+    }
+
+    /// Tells the operator how often to look, by its chart, and to log all that it can.
+    pub fn configure(&self, resync: u64, refresh: u64) -> Outcome<()> {
+        let values = format!("config.resyncSeconds={resync},config.refreshSeconds={refresh},logLevel=trace");
+        let mut helm = Command::new(self.world.program("helm")?);
+        helm.env("KUBECONFIG", self.world.kubeconfig()).current_dir(env!("CARGO_MANIFEST_DIR"));
+        helm.args(["upgrade", "golive", "charts/golive", "--namespace", NAMESPACE, "--reuse-values"]);
+        run(helm.args(["--force-conflicts", "--set", &values, "--wait", "--timeout", "120s"])).map(drop)
     }
 
     pub fn kubectl(&self, args: &[&str]) -> Outcome<String> {
         Ok(self.world.kubectl(args)?)
+    }
+
+    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Outcome<String> {
+        Ok(self.world.kubectl_with(args, input)?)
     }
 
     pub fn json(&self, args: &[&str]) -> Outcome<Value> {
@@ -80,6 +94,21 @@ impl Stage {
         let own = secret(name, "csvboard-env", &[("STRIPE_SECRET_KEY", stripe)]);
         self.world.apply(&list(&[namespace(name, &[TENANT, RESTRICTED]), own]))?;
         Ok(())
+    }
+
+    /// How far the audit log has come.
+    pub fn audited(&self) -> Outcome<u64> {
+        Ok(std::fs::metadata(&self.env["AUDIT_LOG"])?.len())
+    }
+
+    /// What the operator asked of the API server since then.
+    pub fn audit_since(&self, from: u64) -> Outcome<Vec<Value>> {
+        let mut log = std::fs::File::open(&self.env["AUDIT_LOG"])?;
+        log.seek(SeekFrom::Start(from))?;
+        let mut text = String::new();
+        log.read_to_string(&mut text)?;
+        let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        Ok(events.filter(|event| event["user"]["username"] == OPERATOR).collect())
     }
 
     pub fn apply(&self, manifest: &str) -> Outcome<()> {
@@ -101,18 +130,32 @@ impl Stage {
         let mut last = Value::Null;
         let found = until(Duration::from_secs(240), || {
             last = self.saas(namespace, name)?;
-            let all = last["status"]["conditions"].as_array().cloned().unwrap_or_default();
             let fits = |c: &&Value| {
                 let fresh = c["observedGeneration"] == last["metadata"]["generation"];
                 c["type"] == kind && c["status"] == status && fresh && (reason.is_empty() || c["reason"] == reason)
             };
-            Ok(all.iter().find(fits).cloned())
+            Ok(conditions(&last).find(fits).cloned())
         });
         found.map_err(|e| format!("{namespace}/{name} {kind}={status} {reason}: {e}; it is {}", told(&last)).into())
     }
 
     pub fn live(&self, namespace: &str, name: &str) -> Outcome<()> {
         self.condition((namespace, name), "Ready", ("True", "")).map(drop)
+    }
+
+    /// Waits until every part but this one is ready, for the newest spec.
+    pub fn only_part_not_ready(&self, (namespace, name): (&str, &str), part: &str) -> Outcome<()> {
+        let mut last = Value::Null;
+        let alone = until(Duration::from_secs(90), || {
+            last = self.saas(namespace, name)?;
+            let others = conditions(&last).filter(|c| {
+                let kind = c["type"].as_str().unwrap_or_default();
+                kind.ends_with("Ready") && kind != "Ready" && kind != part
+            });
+            let fine = |c: &Value| c["status"] == "True" && c["observedGeneration"] == last["metadata"]["generation"];
+            Ok((!others.into_iter().any(|c| !fine(c))).then_some(()))
+        });
+        alone.map_err(|e| format!("{namespace}/{name}: more than {part} is not ready: {e}; {}", told(&last)).into())
     }
 
     /// Whether an event of this reason was told whose note contains a text.
@@ -203,7 +246,10 @@ pub fn until<T>(deadline: Duration, mut ask: impl FnMut() -> Outcome<Option<T>>)
     }
 }
 
+pub fn conditions(saas: &Value) -> impl Iterator<Item = &Value> {
+    saas["status"]["conditions"].as_array().into_iter().flatten()
+}
+
 fn told(saas: &Value) -> String {
-    let all = saas["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    all.iter().map(|c| format!("\n  {} {} {}: {}", c["type"], c["status"], c["reason"], c["message"])).collect()
+    conditions(saas).map(|c| format!("\n  {} {} {}: {}", c["type"], c["status"], c["reason"], c["message"])).collect()
 }

@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use golive::fault::Fault;
+use golive::outside::Real;
 use golive::vendors::Access;
 use golive::vendors::transport::{Limit, Transport};
 use prometheus_client::registry::Registry;
@@ -133,7 +134,7 @@ impl Place {
 
 /// A transport that knows nothing yet, as after a restart.
 pub fn transport() -> Transport {
-    Transport::new(&mut Registry::default())
+    Transport::new(&mut Registry::default(), Arc::new(Real::default()))
 }
 
 fn seed<Z: AsRef<str>>(zones: &[Z]) -> Seed {

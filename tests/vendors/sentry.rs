@@ -67,7 +67,24 @@ async fn a_create_that_stops_half_way_is_ours_all_the_same() {
     let half = client(&bench).create(draft(&Table.row(), &mark())).await;
     assert!(matches!(half, Err(Fault::Lost(_))), "{half:?}");
     let listed = client(&bench).list().await.unwrap();
-    assert_eq!((ours(&listed).len(), listed[0].row.dsn.is_some()), (1, true));
+    assert_eq!((ours(&listed).len(), listed[0].row.dsn.is_some()), (1, false), "it is ours, and to be completed");
+    client(&bench).update(&listed[0].id, draft(&Table.row(), &mark())).await.unwrap();
+    let whole = client(&bench).list().await.unwrap();
+    assert_eq!((ours(&whole).len(), whole[0].row.dsn.is_some()), (1, true));
+    assert_eq!(keys(&place), vec![mark().to_string()]);
+    client(&bench).delete(&whole[0].id).await.unwrap();
+    assert_eq!(Table.count(&place), 0);
+}
+
+#[tokio::test]
+async fn a_project_without_its_key_is_still_ours_to_complete_or_to_remove() {
+    let place = Place::start().await;
+    let bench = Bench::of(Table, &place);
+    let created = client(&bench).create(draft(&Table.row(), &mark())).await.unwrap();
+    let (slug, key) = created.id.0.split_once('/').unwrap();
+    place.raw("sentry", "DELETE", &format!("/api/0/projects/acme/{slug}/keys/{key}/"), &Value::Null).await;
+    let listed = client(&bench).list().await.unwrap();
+    assert_eq!((ours(&listed).len(), listed[0].row.dsn.is_some()), (1, false));
     client(&bench).delete(&listed[0].id).await.unwrap();
     assert_eq!(Table.count(&place), 0);
 }

@@ -1,9 +1,11 @@
 //! What all passes share: snapshots, own writes, and the transport's patience.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use golive::fault::Fault;
+use golive::outside::Real;
 use golive::rows::{Change, Provider};
 use golive::vendors::transport::{Call, Limit};
 use golive::vendors::{Vendors, cloudflare};
@@ -17,7 +19,7 @@ use crate::place::{Place, text_of};
 
 fn shared() -> (Vendors, Registry) {
     let mut registry = Registry::default();
-    (Vendors::new(&mut registry, Duration::from_secs(60)), registry)
+    (Vendors::new(&mut registry, Duration::from_secs(60), Arc::new(Real::default())), registry)
 }
 
 #[tokio::test]

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::de::DeserializeOwned;
 
-use super::{Access, Broken};
+use super::Access;
 use crate::fault::{Fault, Seen};
 
 /// Bodies longer than this are no answers of an API.
-const LARGEST: usize = 8 * 1024 * 1024;
+pub const LARGEST: usize = 8 * 1024 * 1024;
 /// Longest text of a vendor's that is passed on.
 const LONGEST: usize = 300;
 /// How long to wait where a vendor throttles and does not say for how long.
@@ -32,6 +32,7 @@ pub struct Reply {
     /// The body.
     pub body: Bytes,
     headers: HeaderMap,
+    at: Timestamp,
     read: bool,
 }
 
@@ -42,20 +43,13 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// Reads an answer whole, but not without end; `read` tells whether the question changed nothing.
-pub async fn read(mut response: reqwest::Response, read: bool) -> Result<Reply, Broken> {
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| Broken::of(e, false))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LARGEST {
-            return Err(Broken::Cut(format!("its answer is longer than {LARGEST} bytes")));
-        }
-    }
-    Ok(Reply { status, body: body.into(), headers, read })
-}
-
 impl Reply {
+    /// The answer that came `at` this time; `read` tells whether the question changed nothing.
+    pub fn of(response: http::Response<Bytes>, at: Timestamp, read: bool) -> Self {
+        let (parts, body) = response.into_parts();
+        Reply { status: parts.status.as_u16(), body, headers: parts.headers, at, read }
+    }
+
     /// A header of the answer.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -88,7 +82,8 @@ impl Reply {
 
     /// How long the vendor wants to be left alone.
     pub fn wait(&self) -> Option<Duration> {
-        let said = self.header("retry-after").and_then(wait).map(|wait| wait.clamp(WAITS.0, WAITS.1));
+        let said =
+            self.header("retry-after").and_then(|value| wait(value, self.at)).map(|wait| wait.clamp(WAITS.0, WAITS.1));
         match self.status {
             429 => Some(said.unwrap_or(THROTTLED)),
             503 => said,
@@ -120,13 +115,12 @@ impl Reply {
 }
 
 /// Seconds, or a date: <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>.
-#[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "a date in an answer is turned into a wait"))]
-fn wait(value: &str) -> Option<Duration> {
+fn wait(value: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
     let until: Timestamp = rfc2822::DateTimeParser::new().parse_timestamp(value.replace("GMT", "+0000")).ok()?;
-    Some(Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default())
+    Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
 }
 
 /// A text of a vendor's, fit for a condition: no control characters, not too long.
@@ -147,7 +141,7 @@ mod tests {
         let body = Bytes::from_static(br#"{"errors": [{"code": 7, "message": "no\u0007: token-of-a-test"}]}"#);
         let headers =
             headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect();
-        Reply { status, body, headers, read }
+        Reply { status, body, headers, at: Timestamp::UNIX_EPOCH, read }
     }
 
     fn reason(status: u16, read: bool) -> Option<&'static str> {
@@ -156,9 +150,9 @@ mod tests {
 
     #[test]
     fn a_wait_is_seconds_or_a_date() {
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("7", Timestamp::UNIX_EPOCH), Some(Duration::from_secs(7)));
+        assert_eq!(wait("Thu, 01 Jan 1970 00:00:09 GMT", Timestamp::UNIX_EPOCH), Some(Duration::from_secs(9)));
+        assert_eq!(wait("soon", Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::error::{Doing, Result};
 use crate::place::{World, write};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::Read;
 
@@ -49,15 +50,30 @@ impl Credentials {
     pub fn seed(&self) -> Value {
         json!({
             "cloudflare": {
-                "tokens": [self.cloudflare],
+                "tokens": [self.cloudflare, self.spare_cloudflare()],
                 "account": CLOUDFLARE_ACCOUNT,
                 "zones": ["example.com", "duespark.example", "pospal.example"],
                 "nameServers": ["ns1.vendors.test", "ns2.vendors.test"],
             },
             "stripe": {"live": self.stripe_live, "test": self.stripe_test},
-            "uptimerobot": {"keys": [self.uptimerobot]},
-            "sentry": {"tokens": [self.sentry], "organization": "acme", "team": "platform"},
+            "uptimerobot": {"keys": [self.uptimerobot, self.spare_uptimerobot()]},
+            "sentry": {"tokens": [self.sentry, self.spare_sentry()], "organization": "acme", "team": "platform"},
         })
+    }
+
+    /// A second token of Cloudflare: tests spoil it while everybody else goes on with the first.
+    pub fn spare_cloudflare(&self) -> String {
+        spare(&self.cloudflare, 40)
+    }
+
+    /// A key of a second account at UptimeRobot.
+    pub fn spare_uptimerobot(&self) -> String {
+        format!("u7654321-{}", spare(&self.uptimerobot, 24))
+    }
+
+    /// A second token of Sentry.
+    pub fn spare_sentry(&self) -> String {
+        format!("sntrys_{}", spare(&self.sentry, 64))
     }
 }
 
@@ -72,6 +88,12 @@ impl World {
         write(&file, serde_json::to_string_pretty(&made).doing("writing credentials")?)?;
         Ok(made)
     }
+}
+
+/// Follows from the first credential, so that worlds made before there was a second one have it too.
+fn spare(first: &str, digits: usize) -> String {
+    let digest = Sha256::digest(format!("spare {first}"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()[..digits].to_owned()
 }
 
 fn hex(bytes: usize) -> Result<String> {
@@ -92,5 +114,7 @@ mod tests {
         assert!(one.stripe_live.starts_with("sk_live_") && one.stripe_test.starts_with("sk_test_"));
         assert_ne!(one.seed(), other.seed());
         assert_eq!(one.cloudflare.len(), 40);
+        assert_ne!(one.spare_cloudflare(), one.cloudflare);
+        assert_eq!((one.spare_cloudflare().len(), one.spare_sentry().len()), (40, one.sentry.len()));
     }
 }

@@ -13,8 +13,14 @@ impl World {
         if existing_cluster().is_none() {
             self.net()?;
         }
-        let (vendors, places) = (secrets(self.credentials()?), places(&self.reach()));
-        Ok(vendors.into_iter().chain(places).chain(apis(&self.reach().api)).chain(self.files()).collect())
+        let credentials = self.credentials()?;
+        let spares = [
+            ("CLOUDFLARE_SPARE_TOKEN", credentials.spare_cloudflare()),
+            ("UPTIMEROBOT_SPARE_KEY", credentials.spare_uptimerobot()),
+            ("SENTRY_SPARE_TOKEN", credentials.spare_sentry()),
+        ];
+        let (vendors, places) = (secrets(credentials), places(&self.reach()));
+        Ok(vendors.into_iter().chain(spares).chain(places).chain(apis(&self.reach().api)).chain(self.files()).collect())
     }
 
     fn files(&self) -> [(&'static str, String); 6] {

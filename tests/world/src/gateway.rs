@@ -63,6 +63,7 @@ impl World {
             .flag("entrypoints.websecure.address", format!("{address}:443"))
             .flag("providers.kubernetesgateway.statusaddress.ip", &address)
             .flag("providers.kubernetesingress.ingressendpoint.ip", &address)
+            .flag("providers.kubernetescrd", "true")
             .flag("global.checknewversion", "false")
             .flag("global.sendanonymoususage", "false"))
     }

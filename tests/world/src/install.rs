@@ -109,7 +109,7 @@ fn dns(bin: &Path) -> Result<()> {
 
 fn gateway(bin: &Path) -> Result<()> {
     go_build("gateway", "", &bin.join("traefik"), &["github.com/traefik/traefik/v3/cmd/traefik"])?;
-    gateway_kinds(bin)
+    KINDS.iter().try_for_each(|kinds| copy_kinds(bin, kinds))
 }
 
 fn helm(bin: &Path) -> Result<()> {
@@ -128,15 +128,53 @@ fn go(module: &str) -> Command {
     go
 }
 
-/// The kinds of the Gateway API come with its module, in the version the gateway was built with.
-fn gateway_kinds(bin: &Path) -> Result<()> {
-    checked(go("gateway").args(["mod", "download", "sigs.k8s.io/gateway-api"]), None)?;
-    let listed = checked(go("gateway").args(["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"]), None)?;
-    let (from, to) = (PathBuf::from(listed.trim()).join("config/crd/standard"), bin.join("gateway-api"));
+/// Kinds that come with the module that defines them.
+struct Kinds {
+    /// The project that names the module's version.
+    project: &'static str,
+    module: &'static str,
+    folder: &'static str,
+    /// The files wanted; all where none is named.
+    files: &'static [&'static str],
+    to: &'static str,
+}
+
+const KINDS: [Kinds; 3] = [
+    Kinds {
+        project: "gateway",
+        module: "sigs.k8s.io/gateway-api",
+        folder: "config/crd/standard",
+        files: &[],
+        to: "gateway-api",
+    },
+    Kinds {
+        project: "gateway",
+        module: "github.com/traefik/traefik/v3",
+        folder: "docs/content/reference/dynamic-configuration",
+        files: &["kubernetes-crd-definition-v1.yml"],
+        to: "gateway-api",
+    },
+    // The gateway here takes no ListenerSets, and its version of the API has none: for tests that install the kind.
+    Kinds {
+        project: "kinds",
+        module: "sigs.k8s.io/gateway-api",
+        folder: "config/crd/standard",
+        files: &["gateway.networking.k8s.io_gateways.yaml", "gateway.networking.k8s.io_listenersets.yaml"],
+        to: "listener-sets",
+    },
+];
+
+fn copy_kinds(bin: &Path, kinds: &Kinds) -> Result<()> {
+    checked(go(kinds.project).args(["mod", "download", kinds.module]), None)?;
+    let listed = checked(go(kinds.project).args(["list", "-m", "-f", "{{.Dir}}", kinds.module]), None)?;
+    let (from, to) = (PathBuf::from(listed.trim()).join(kinds.folder), bin.join(kinds.to));
     fs::create_dir_all(&to).doing(format!("making {}", to.display()))?;
     for entry in fs::read_dir(&from).doing(format!("reading {}", from.display()))?.flatten() {
-        let text = fs::read(entry.path()).doing("reading a kind of the Gateway API")?;
-        fs::write(to.join(entry.file_name()), text).doing("copying a kind of the Gateway API")?;
+        let name = entry.file_name();
+        if kinds.files.is_empty() || kinds.files.iter().any(|file| name == *file) {
+            let text = fs::read(entry.path()).doing("reading a kind")?;
+            fs::write(to.join(name), text).doing("copying a kind")?;
+        }
     }
     Ok(())
 }

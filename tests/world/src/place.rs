@@ -94,6 +94,11 @@ impl World {
         checked(&mut self.kubectl_command(&args)?, Some(manifests))
     }
 
+    /// Runs kubectl as the administrator with something to read from its standard input.
+    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String> {
+        checked(&mut self.kubectl_command(args)?, Some(input))
+    }
+
     fn kubectl_command(&self, args: &[&str]) -> Result<Command> {
         let mut kubectl = Command::new(self.program("kubectl")?);
         kubectl.env("KUBECONFIG", self.kubeconfig()).args(args);

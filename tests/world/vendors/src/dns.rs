@@ -155,6 +155,13 @@ impl View<'_> {
         .collect()
     }
 
+    /// The texts of a name.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        let rows = self.find(name, RecordType::TXT).rows.into_iter();
+        let text = |txt: &TXT| txt.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect();
+        rows.filter_map(|row| if let RData::TXT(txt) = &row.data { Some(text(txt)) } else { None }).collect()
+    }
+
     /// Whether a host hides behind the edge.
     pub fn is_proxied(&self, host: &str) -> bool {
         self.node_of(host).is_some_and(|node| node.iter().any(|fields| fields.proxied))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::message::{Request, Response};
+use crate::message::{Request, Response, fingerprint};
 
 /// An order for requests to go wrong.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Fault {
     /// A prefix of the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// A credential's fingerprint: the first twelve hex digits of its SHA-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// Requests left to spoil.
     #[serde(default = "once")]
     pub times: u32,
@@ -74,12 +77,14 @@ impl Fault {
     fn matches(&self, vendor: &str, request: &Request) -> bool {
         let method = self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(&request.method));
         let path = self.path.as_ref().is_none_or(|path| request.path.starts_with(path.as_str()));
-        self.times > 0 && self.vendor == vendor && method && path
+        let caller = || request.credential().map(|credential| fingerprint(&credential));
+        let credential = self.credential.as_ref().is_none_or(|wanted| caller().as_ref() == Some(wanted));
+        self.times > 0 && self.vendor == vendor && method && path && credential
     }
 }
 
 /// The orders not yet used up, in the order given.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Faults {
     ordered: Vec<Fault>,
 }
@@ -90,9 +95,9 @@ impl Faults {
         self.ordered.push(fault);
     }
 
-    /// Forgets all orders.
-    pub fn clear(&mut self) {
-        self.ordered.clear();
+    /// Forgets all orders, or those for one credential.
+    pub fn clear(&mut self, credential: Option<&str>) {
+        self.ordered.retain(|fault| credential.is_some_and(|wanted| fault.credential.as_deref() != Some(wanted)));
     }
 
     /// What is still ordered.

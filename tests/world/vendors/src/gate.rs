@@ -66,7 +66,7 @@ pub struct Reply {
 }
 
 /// All vendors with everything they keep.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Vendors {
     pub cloudflare: cloudflare::State,
     pub stripe: stripe::State,

@@ -98,7 +98,7 @@ impl Running {
 
     /// Forgets all ordered faults.
     pub fn clear_faults(&self) {
-        self.hub.with(|vendors| vendors.faults.clear());
+        self.hub.with(|vendors| vendors.faults.clear(None));
     }
 
     /// Moves the clock forward.

@@ -33,7 +33,7 @@ const PER_TOKEN: Limit = Limit { requests: 1200, span: Duration::from_secs(300) 
 const PER_ADDRESS: Limit = Limit::per_second(200);
 
 /// One account with its tokens and zones.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct State {
     ids: Ids,
     /// Identifiers by token.

@@ -94,7 +94,7 @@ impl Control {
             ("POST", ["faults"]) => self.add_fault(parsed(request)?),
             ("GET", ["faults"]) => Ok(Response::json(200, &self.hub.with(|vendors| json!(vendors.faults.ordered())))),
             ("DELETE", ["faults"]) => {
-                self.hub.with(|vendors| vendors.faults.clear());
+                self.hub.with(|vendors| vendors.faults.clear(request.param("credential")));
                 done()
             }
             ("GET", ["calls"]) => self.calls(request),

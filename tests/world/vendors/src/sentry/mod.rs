@@ -19,7 +19,7 @@ pub use project::Project;
 const RATE: Limit = Limit::per_second(40);
 
 /// One organization with one team.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct State {
     ids: Ids,
     tokens: BTreeSet<String>,

@@ -30,7 +30,7 @@ const TEST: Limit = Limit::per_second(25);
 const PER_RESOURCE: Limit = Limit::per_second(25);
 
 /// What one kind of key sees: test and live know nothing of each other.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Mode {
     pub live: bool,
     keys: Vec<String>,
@@ -43,7 +43,7 @@ pub struct Mode {
 }
 
 /// One account.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct State {
     ids: Ids,
     account: String,

@@ -30,7 +30,7 @@ const PAGE: usize = 50;
 const LAG: Duration = Duration::from_secs(2);
 
 /// One account for each key.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct State {
     ids: Ids,
     accounts: BTreeMap<String, Account>,
@@ -39,7 +39,7 @@ pub struct State {
     windows: Windows,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Account {
     monitors: Vec<Monitor>,
 }

@@ -1,0 +1,287 @@
+//! Routes of the Gateway API: <https://gateway-api.sigs.k8s.io/reference/spec/>.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Treatment, Way, backend, prefix};
+use crate::config::Shared;
+use crate::fault::Hold;
+use crate::ground::SharedGateway;
+use crate::kinds::Kind;
+use crate::plan::{Ask, Manifest, Steps};
+
+/// The feature that a GatewayClass names when its gateways take ListenerSets.
+const LISTENER_SET: &str = "ListenerSet";
+
+impl<'a> Ask<'a> {
+    /// The way by the platform's Gateway. Listeners of our own need a class that can, where it says what it can, and
+    /// a Gateway that admits them: it admits nobody unless the platform team says so.
+    pub(super) fn shared_way(self, shared: &Shared) -> Result<Way<'a>, Hold> {
+        let ground = &self.world.ground;
+        let Some(gateway) = &ground.shared else {
+            return Err(Hold::event(
+                "GatewayMissing",
+                format!("{} does not exist: the platform team's configuration names it", named(shared)),
+            ));
+        };
+        let able = ground.features.is_empty() || ground.features.contains(LISTENER_SET);
+        let namespace = self.saas.metadata.namespace.clone().unwrap_or_default();
+        let admitted = gateway.admits(&namespace, &self.world.namespace_labels);
+        match able && admitted && self.world.serves(Kind::ListenerSet) {
+            true => Ok(Way::Listeners(gateway)),
+            false => Ok(Way::Shared(gateway)),
+        }
+    }
+
+    /// The platform's Gateway, for people.
+    pub fn shared_name(self) -> String {
+        let shared = self.world.config.gateway.as_ref().and_then(|gateway| gateway.shared.as_ref());
+        shared.map(named).unwrap_or_default()
+    }
+
+    pub(super) fn by_own_gateway(self, steps: &mut Steps) {
+        let class = self.world.config.gateway.as_ref().map(|gateway| gateway.class.clone());
+        let spec = json!({"gatewayClassName": class, "listeners": self.listeners()});
+        steps.declare(Manifest::new(Kind::Gateway, self.name(), json!({"spec": spec})));
+        self.declare_routes(steps);
+    }
+
+    pub(super) fn by_listeners(self, steps: &mut Steps) {
+        let shared = self.world.config.gateway.as_ref().and_then(|gateway| gateway.shared.as_ref());
+        let parent = shared.map(|shared| {
+            json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": shared.name, "namespace": shared.namespace})
+        });
+        let spec = json!({"parentRef": parent, "listeners": self.listeners()});
+        steps.declare(Manifest::new(Kind::ListenerSet, self.name(), json!({"spec": spec})));
+        self.declare_routes(steps);
+    }
+
+    pub(super) fn by_shared_gateway(self, gateway: &SharedGateway, steps: &mut Steps) {
+        steps.or_wait(self.has_listeners(gateway));
+        self.declare_routes(steps);
+    }
+
+    fn declare_routes(self, steps: &mut Steps) {
+        let hosts = self.hosts();
+        if !self.has_no_parents("http", &hosts) {
+            steps.declare(self.http_route(&self.named("http"), ("http", &hosts), self.plain_rules()));
+        }
+        let (name, redirect) = (self.name(), self.named("redirect"));
+        if self.is_secured().is_err() {
+            return [name, redirect].into_iter().for_each(|name| steps.keep(Kind::HttpRoute, name));
+        }
+        let spec = &self.saas.spec;
+        steps.declare(self.http_route(&name, ("https", &spec.domains), self.rules(true)));
+        if !spec.redirect_from.is_empty() {
+            steps.declare(self.http_route(&redirect, ("https", &spec.redirect_from), self.redirect_rules()));
+        }
+    }
+
+    /// One plain listener for each host, and once the certificate is there, a secure one.
+    fn listeners(self) -> Vec<Value> {
+        let listener = |scheme: &str, host: &String| {
+            let mut listener = json!({
+                "name": format!("{scheme}.{host}"),
+                "hostname": host,
+                "port": if scheme == "https" { 443 } else { 80 },
+                "protocol": scheme.to_uppercase(),
+                "allowedRoutes": {"namespaces": {"from": "Same"}},
+            });
+            if scheme == "https" {
+                listener["tls"] = json!({"mode": "Terminate", "certificateRefs": [{"group": "", "kind": "Secret", "name": self.tls_name()}]});
+            }
+            listener
+        };
+        let (hosts, secure) = (self.hosts(), self.is_secured().is_ok());
+        let plain = hosts.iter().map(|host| listener("http", host));
+        let covered = hosts.iter().filter(|_| secure).map(|host| listener("https", host));
+        plain.chain(covered).collect()
+    }
+
+    /// A route of some hosts, on the listeners of a scheme.
+    pub(super) fn http_route(self, name: &str, (scheme, hosts): (&str, &[String]), rules: Value) -> Manifest {
+        let spec = json!({"parentRefs": self.parents(scheme, hosts), "hostnames": hosts, "rules": rules});
+        Manifest::new(Kind::HttpRoute, name, json!({"spec": spec}))
+    }
+
+    /// The listeners that some hosts attach to. They are named: a route on all listeners of a Gateway would send what
+    /// comes over HTTPS to HTTPS again.
+    fn parents(self, scheme: &str, hosts: &[String]) -> Vec<Value> {
+        let own = |host: &String| json!({"name": self.name(), "sectionName": format!("{scheme}.{host}")});
+        match self.way() {
+            Ok(Way::Shared(gateway)) => self.shared_parents(gateway, (scheme, hosts)),
+            Ok(Way::Listeners(_)) => {
+                let set = |host| {
+                    let mut parent = own(host);
+                    parent["group"] = json!("gateway.networking.k8s.io");
+                    parent["kind"] = json!("ListenerSet");
+                    parent
+                };
+                hosts.iter().map(set).collect()
+            }
+            _ => hosts.iter().map(own).collect(),
+        }
+    }
+
+    fn shared_parents(self, gateway: &SharedGateway, (scheme, hosts): (&str, &[String])) -> Vec<Value> {
+        let protocol = scheme.to_uppercase();
+        let listeners = hosts.iter().filter_map(|host| gateway.listener(&protocol, host));
+        let names: BTreeSet<&str> = listeners.map(|listener| listener.name.as_str()).collect();
+        let shared = self.world.config.gateway.as_ref().and_then(|gateway| gateway.shared.as_ref());
+        let parent = |section: &str| json!({"name": shared.map(|s| &s.name), "namespace": shared.map(|s| &s.namespace), "sectionName": section});
+        names.into_iter().map(parent).collect()
+    }
+
+    fn has_no_parents(self, scheme: &str, hosts: &[String]) -> bool {
+        self.parents(scheme, hosts).is_empty()
+    }
+
+    /// What plain HTTP gets: a redirect, unless the user asked for none.
+    fn plain_rules(self) -> Value {
+        if !self.redirects() {
+            return self.rules(false);
+        }
+        let filter = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}});
+        json!([{"matches": [prefix("/")], "filters": [filter]}])
+    }
+
+    /// Sends other hosts to the first domain.
+    fn redirect_rules(self) -> Value {
+        let to = json!({"scheme": "https", "hostname": self.saas.spec.domains.first(), "statusCode": 301});
+        json!([{"matches": [prefix("/")], "filters": [{"type": "RequestRedirect", "requestRedirect": to}]}])
+    }
+
+    /// One rule for each path that is treated in its own way.
+    fn rules(self, secure: bool) -> Value {
+        let rule = |treatment: Treatment| {
+            let mut filters = self.header_filters(secure, treatment.cache);
+            filters.extend(treatment.stripped.map(|route| stripped(&treatment.path, &route)));
+            json!({"matches": [prefix(&treatment.path)], "filters": filters, "backendRefs": [backend(&treatment.service)]})
+        };
+        self.treatments().into_iter().map(rule).collect()
+    }
+
+    fn header_filters(self, secure: bool, cache: Option<&'static str>) -> Vec<Value> {
+        let hsts = self.saas.spec.edge.as_ref().and_then(|edge| edge.hsts.clone()).filter(|_| secure).map(|hsts| {
+            let subdomains = if hsts.include_subdomains.unwrap_or(false) { "; includeSubDomains" } else { "" };
+            let preload = if hsts.preload.unwrap_or(false) { "; preload" } else { "" };
+            ("Strict-Transport-Security", format!("max-age={}{subdomains}{preload}", hsts.max_age_seconds))
+        });
+        let others = self.headers(cache).into_iter().map(|(name, value)| (name, value.to_owned()));
+        let set: Vec<Value> =
+            hsts.into_iter().chain(others).map(|(name, value)| json!({"name": name, "value": value})).collect();
+        match set.is_empty() {
+            true => Vec::new(),
+            false => vec![json!({"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": set}})],
+        }
+    }
+
+    /// Whether the platform's Gateway has a listener with a certificate for every host.
+    pub(super) fn has_listeners(self, gateway: &SharedGateway) -> Result<(), Hold> {
+        for host in self.hosts() {
+            let trouble = match gateway.listener("HTTPS", &host) {
+                None => format!("{} has no HTTPS listener that takes {host}", self.shared_name()),
+                Some(listener) => match &listener.trouble {
+                    Some(why) => {
+                        format!("listener {} of {}, which takes {host}: {why}", listener.name, self.shared_name())
+                    }
+                    None => continue,
+                },
+            };
+            return Err(Hold::event("ListenerMissing", format!("{trouble}: the platform team has to mend it")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn told_of_shared(self, gateway: &SharedGateway) -> String {
+        let open: Vec<String> =
+            self.hosts().into_iter().filter(|host| gateway.listener("HTTP", host).is_none()).collect();
+        match open.is_empty() {
+            true => format!(" by {}", self.shared_name()),
+            false => format!(" by {}, which takes no plain HTTP for {}", self.shared_name(), open.join(", ")),
+        }
+    }
+
+    /// Whether the platform's Gateway works.
+    pub(super) fn is_up_and_running(self, gateway: &SharedGateway) -> Result<(), Hold> {
+        match &gateway.trouble {
+            Some(why) => Err(Hold::event("GatewayPending", format!("{} does not serve: {why}", self.shared_name()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether our Gateway or ListenerSet works.
+    pub(super) fn is_programmed(self, kind: Kind) -> Result<(), Hold> {
+        let name = self.name();
+        match self.world.has_condition(kind, &name, "Programmed") {
+            true => Ok(()),
+            false => Err(Hold::event(
+                "GatewayPending",
+                format!(
+                    "{} {name} is not programmed yet{}",
+                    kind.name(),
+                    self.refusal(kind, &name, "/status/conditions")
+                ),
+            )),
+        }
+    }
+
+    /// Whether every route was taken.
+    pub(super) fn are_accepted(self) -> Result<(), Hold> {
+        if !self.has_no_parents("http", &self.hosts()) {
+            self.is_accepted(&self.named("http"))?;
+        }
+        self.is_secured()?;
+        self.is_accepted(&self.name())?;
+        match self.saas.spec.redirect_from.is_empty() {
+            true => Ok(()),
+            false => self.is_accepted(&self.named("redirect")),
+        }
+    }
+
+    fn is_accepted(self, route: &str) -> Result<(), Hold> {
+        let parents = self.world.field(Kind::HttpRoute, route, "/status/parents").and_then(Value::as_array);
+        let holds = |parent: &Value, condition: &str| {
+            parent["conditions"]
+                .as_array()
+                .is_some_and(|list| list.iter().any(|c| c["type"] == condition && c["status"] == "True"))
+        };
+        let accepted = parents.is_some_and(|list| {
+            !list.is_empty() && list.iter().all(|p| holds(p, "Accepted") && holds(p, "ResolvedRefs"))
+        });
+        match accepted {
+            true => Ok(()),
+            false => Err(Hold::event(
+                "RoutePending",
+                format!(
+                    "HTTPRoute {route} is not accepted yet{}",
+                    self.refusal(Kind::HttpRoute, route, "/status/parents/0/conditions")
+                ),
+            )),
+        }
+    }
+}
+
+fn named(shared: &Shared) -> String {
+    format!("Gateway {}/{}", shared.namespace, shared.name)
+}
+
+fn stripped(path: &str, route: &str) -> Value {
+    let rest = path.strip_prefix(route.trim_end_matches('/')).filter(|rest| !rest.is_empty()).unwrap_or("/");
+    json!({"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": rest}}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stripping_leaves_what_the_rule_adds_to_the_route() {
+        let to = |path, route| {
+            stripped(path, route)["urlRewrite"]["path"]["replacePrefixMatch"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(to("/api", "/api"), "/");
+        assert_eq!(to("/api/static", "/api"), "/static");
+    }
+}

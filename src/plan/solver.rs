@@ -1,0 +1,245 @@
+//! The solver of http-01: a Job that answers the CA while an order is open, and the way to it. All of it goes with the order.
+//! <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use super::names::hash_of;
+use super::pod::Runs;
+use super::{Action, Ask, Manifest, Steps};
+use crate::evidence::SolveTask;
+use crate::fault::Hold;
+use crate::kinds::Kind;
+use crate::vendors::acme::Challenge;
+use crate::world::annotation;
+
+/// The port on which the solver answers.
+const PORT: u16 = 8089;
+/// How long one solver lives; another follows where the order is still open.
+const SECONDS: u64 = 1800;
+/// How often the order is looked at while nobody has pointed the host here. The Job's readiness is watched.
+const LOOK: Duration = Duration::from_secs(30);
+/// Where a CA looks for proofs.
+const PATH: &str = "/.well-known/acme-challenge";
+/// The annotation that tells which challenges a solver answers: a Job's pods cannot be changed.
+const ANSWERS: &str = "golive.dev/answers";
+
+impl Ask<'_> {
+    /// Declares the solver of these challenges.
+    pub fn solver(self, challenges: &[&Challenge], steps: &mut Steps) {
+        let name = self.named("solver");
+        self.solver_job(&name, challenges, steps);
+        let ports = json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]);
+        // It is ready only when its proofs are seen, and they are seen through this Service.
+        let service = json!({"type": "ClusterIP", "selector": self.selector("solve"), "ports": ports, "publishNotReadyAddresses": true});
+        steps.declare(Manifest::new(Kind::Service, name.clone(), json!({"spec": service})));
+        let admitted = json!([{"from": [self.gateway_peer()], "ports": [{"port": PORT, "protocol": "TCP"}]}]);
+        let policy = json!({"podSelector": {"matchLabels": self.selector("solve")}, "policyTypes": ["Ingress"], "ingress": admitted});
+        steps.declare(Manifest::new(Kind::NetworkPolicy, name.clone(), json!({"spec": policy})));
+        let hosts: Vec<String> = challenges.iter().map(|c| c.name.clone()).collect();
+        if let Some(route) = steps.or_wait(self.solver_route(&name, (PATH, &hosts))) {
+            steps.declare(route);
+        }
+    }
+
+    /// The Job: a new one where the challenges are others, or where the last one has ended.
+    fn solver_job(self, name: &str, challenges: &[&Challenge], steps: &mut Steps) {
+        let task = task(challenges);
+        let answers = hash_of(&task.answers, 16);
+        let Some(found) = self.world.children.find(Kind::Job, name) else {
+            let mut job = Manifest::new(Kind::Job, name, json!({"spec": self.solver_spec(&task)}));
+            job.annotations.insert(ANSWERS.to_owned(), answers);
+            return steps.declare(job);
+        };
+        steps.keep(Kind::Job, name);
+        let ended = ["Complete", "Failed"].iter().any(|end| self.world.has_condition(Kind::Job, name, end));
+        if ended || annotation(found, ANSWERS) != Some(&answers) {
+            steps.act(Action::Delete { kind: Kind::Job, name: found.name_any() });
+        }
+    }
+
+    fn solver_spec(self, task: &SolveTask) -> Value {
+        let mut container = self.worker("solve", task);
+        container.extra = json!({
+            "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+            "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
+        });
+        let mut spec = self.job(self.pod(&container, Runs::Once));
+        spec["activeDeadlineSeconds"] = json!(SECONDS);
+        spec
+    }
+
+    /// Whether the solver sees a challenge's proof where the CA will look for it.
+    ///
+    /// # Errors
+    /// It does not, or does not run yet.
+    pub fn is_seen(self, challenge: &Challenge) -> Result<(), Hold> {
+        let name = self.named("solver");
+        let count = |field: &str| {
+            let found = self.world.field(Kind::Job, &name, &format!("/status/{field}"));
+            found.and_then(Value::as_i64).unwrap_or(0)
+        };
+        let host = &challenge.name;
+        let message = match (count("ready"), count("active")) {
+            (1.., _) => return Ok(()),
+            (_, 1..) => format!("http://{host}{PATH}/ does not lead to the solver yet: {}", self.pointing(host)),
+            _ => format!("the solver for {host} is starting"),
+        };
+        Err(Hold::after("ProofPending", LOOK, message))
+    }
+
+    /// What has to be done so that a host leads here.
+    fn pointing(self, host: &str) -> String {
+        match self.addresses() {
+            Ok(addresses) => format!("point {host} to {} where its zone is kept", addresses.join(", ")),
+            Err(hold) => hold.message,
+        }
+    }
+}
+
+fn task(challenges: &[&Challenge]) -> SolveTask {
+    let seen_at = |c: &&Challenge| (c.token.clone(), format!("http://{}{PATH}/{}", c.name, c.token));
+    SolveTask {
+        answers: challenges.iter().map(|c| (c.token.clone(), c.proof.clone())).collect::<BTreeMap<_, _>>(),
+        seen_at: challenges.iter().map(seen_at).collect(),
+        port: PORT,
+        deadline_seconds: SECONDS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{ProviderAccount, SaasDeployment};
+    use crate::config::{Config, Gateway};
+    use crate::fault::Fault;
+    use crate::plan::{AcmeStep, Part, plan};
+    use crate::rows::Mark;
+    use crate::vendors::acme::{ChallengeState, Kind as Proof, Progress, Status};
+    use crate::world::{Account, Pending, World};
+    use jiff::Timestamp;
+    use kube::api::DynamicObject;
+    use std::sync::Arc;
+
+    fn saas() -> SaasDeployment {
+        serde_json::from_value(json!({
+            "apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment", "metadata": {"name": "app", "namespace": "n"},
+            "spec": {"image": "i", "domains": ["app.example.org"]},
+        }))
+        .unwrap()
+    }
+
+    fn challenge(status: ChallengeState, token: &str) -> Challenge {
+        Challenge {
+            name: "app.example.org".into(),
+            wildcard: false,
+            kind: Proof::Http01,
+            token: token.into(),
+            proof: format!("{token}.thumb"),
+            status,
+            error: None,
+        }
+    }
+
+    /// A world in which the CA waits for this challenge, and no account of ours holds the zone.
+    fn world(challenge: Challenge) -> World {
+        let account: ProviderAccount = serde_json::from_value(json!({
+            "apiVersion": "golive.dev/v1alpha1", "kind": "ProviderAccount", "metadata": {"name": "ca"},
+            "spec": {"default": true, "acme": {"directory": "https://ca.example.com", "email": "ops@example.com", "termsOfServiceAgreed": true}},
+        }))
+        .unwrap();
+        let names = vec!["app.example.org".to_owned()];
+        let progress = Progress {
+            status: Status::Pending,
+            names: names.iter().cloned().collect(),
+            challenges: vec![challenge],
+            error: None,
+        };
+        let gateway = Gateway { class: "gateway-class".into(), shared: None, namespace: None };
+        let config = Config { gateway: Some(gateway), ..Config::default() };
+        let mark = Mark { cluster: "00000000".into(), owner: "000000000000".into(), label: String::new() };
+        let mut world = World::new(Timestamp::UNIX_EPOCH, [0; 32], Arc::new(config), mark);
+        world.served = Kind::ALL.into();
+        let credentials = Ok(BTreeMap::new());
+        world.accounts.insert("ca".into(), Account { object: Arc::new(account), allowed: true, credentials });
+        world.zones.insert("app.example.org".into(), Ok(None));
+        world.order = Ok(Some(Pending {
+            names,
+            account: "ca".into(),
+            at: Timestamp::UNIX_EPOCH,
+            url: Some("https://ca.example.com/order/1".into()),
+            progress: Some(Ok(progress)),
+        }));
+        world
+    }
+
+    fn with_job(mut world: World, answers: &str, status: Value) -> World {
+        let job: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": "app-solver", "annotations": {ANSWERS: answers}}, "status": status,
+        }))
+        .unwrap();
+        world.children = world.children.with(Kind::Job, job);
+        world
+    }
+
+    fn hash(token: &str) -> String {
+        hash_of(&BTreeMap::from([(token.to_owned(), format!("{token}.thumb"))]), 16)
+    }
+
+    fn steps(world: &World) -> Steps {
+        plan(&saas(), world).parts.remove(&Part::Tls).unwrap().ok().unwrap()
+    }
+
+    fn declared(steps: &Steps) -> Vec<String> {
+        steps.manifests.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_solver_is_there_before_its_proof_is_waited_for() {
+        let steps = steps(&world(challenge(ChallengeState::Pending, "t")));
+        let all = ["Job app-solver", "Service app-solver", "NetworkPolicy app-solver", "HTTPRoute app-solver"];
+        assert_eq!(declared(&steps), all);
+        assert_eq!(steps.waits.unwrap().reason, "ProofPending");
+        assert!(steps.actions.is_empty());
+    }
+
+    #[test]
+    fn the_ca_is_asked_to_look_once_the_solver_has_seen_its_proof() {
+        let pending = || world(challenge(ChallengeState::Pending, "t"));
+        let unseen = steps(&with_job(pending(), &hash("t"), json!({"active": 1, "ready": 0})));
+        assert!(unseen.actions.is_empty() && unseen.waits.unwrap().message.contains("does not lead to the solver"));
+        let seen = steps(&with_job(pending(), &hash("t"), json!({"active": 1, "ready": 1})));
+        assert!(matches!(seen.actions[..], [Action::Acme(AcmeStep::Ready { .. })]), "{:?}", seen.actions);
+    }
+
+    #[test]
+    fn the_solver_stays_while_the_ca_looks_and_goes_once_the_name_is_proven() {
+        let ready = || json!({"active": 1, "ready": 1});
+        let looking = steps(&with_job(world(challenge(ChallengeState::Processing, "t")), &hash("t"), ready()));
+        assert!(looking.kept.contains(&(Kind::Job, "app-solver".into())) && declared(&looking).len() == 3);
+        let proven = steps(&with_job(world(challenge(ChallengeState::Valid, "t")), &hash("t"), ready()));
+        assert!(proven.kept.is_empty() && proven.manifests.is_empty());
+    }
+
+    #[test]
+    fn a_solver_of_another_order_and_one_that_has_ended_make_room() {
+        let failed = json!({"conditions": [{"type": "Failed", "status": "True"}]});
+        for (answers, status) in [(hash("old"), json!({"active": 1, "ready": 1})), (hash("t"), failed)] {
+            let steps = steps(&with_job(world(challenge(ChallengeState::Pending, "t")), &answers, status));
+            let removed = |a: &Action| matches!(a, Action::Delete { kind: Kind::Job, name } if name == "app-solver");
+            assert!(steps.actions.iter().any(removed), "{answers}");
+        }
+    }
+
+    #[test]
+    fn a_zone_that_cannot_be_seen_may_be_ours() {
+        let mut world = world(challenge(ChallengeState::Pending, "t"));
+        world.zones.insert("app.example.org".into(), Err(Fault::Unreachable("down".into())));
+        let verdict = plan(&saas(), &world).parts.remove(&Part::Tls).unwrap();
+        assert_eq!(verdict.err().unwrap().reason, "Unreachable");
+    }
+}

@@ -1,0 +1,74 @@
+//! What somebody changes by hand, in the cluster or at a vendor, is put right and told.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::apps::codes;
+use crate::csvboard::csvboard;
+use crate::stage::{Outcome, Stage, until};
+
+pub fn is_repaired(stage: &Stage) -> Outcome<()> {
+    let _turn = csvboard(stage)?;
+    record_deleted_at_the_vendor(stage)?;
+    deployment_edited(stage)?;
+    signing_secret_deleted(stage)?;
+    endpoint_deleted_at_stripe(stage)?;
+    stage.live("csvboard", "csvboard")
+}
+
+fn record_deleted_at_the_vendor(stage: &Stage) -> Outcome<()> {
+    let (api, auth) =
+        (&stage.env["CLOUDFLARE_API"], format!("Authorization: Bearer {}", stage.env["CLOUDFLARE_TOKEN"]));
+    let zone = stage.vendor(&["-H", &auth, &format!("{api}/zones?name=example.com")])?["result"][0]["id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let records = format!("{api}/zones/{zone}/dns_records");
+    let find = || stage.vendor(&["-H", &auth, &format!("{records}?name=www.app.example.com")]);
+    let id = find()?["result"][0]["id"].as_str().ok_or("no record")?.to_owned();
+    stage.vendor(&["-X", "DELETE", "-H", &auth, &format!("{records}/{id}")])?;
+    until(Duration::from_secs(60), || {
+        Ok(find()?["result"][0]["id"].as_str().filter(|new| **new != id).map(str::to_owned))
+    })?;
+    stage.event("csvboard", "DriftRepaired", "zone example.com")
+}
+
+fn deployment_edited(stage: &Stage) -> Outcome<()> {
+    let web = "deployment/csvboard";
+    stage.kubectl(&["scale", web, "-n", "csvboard", "--replicas=2"])?;
+    stage.kubectl(&["set", "env", web, "-n", "csvboard", "ADDED=by-hand"])?;
+    until(Duration::from_secs(60), || {
+        let deployment = stage.json(&["get", web, "-n", "csvboard"])?;
+        let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"].to_string();
+        Ok((deployment["spec"]["replicas"] == 1 && !env.contains("ADDED")).then_some(()))
+    })?;
+    stage.event("csvboard", "DriftRepaired", "Deployment csvboard")
+}
+
+fn signing_secret_deleted(stage: &Stage) -> Outcome<()> {
+    stage.live("csvboard", "csvboard")?;
+    stage.kubectl(&["delete", "secret", "csvboard-secrets", "-n", "csvboard"])?;
+    stage.event("csvboard", "DriftRepaired", "Secret csvboard-secrets")?;
+    one_endpoint_that_works(stage)
+}
+
+fn endpoint_deleted_at_stripe(stage: &Stage) -> Outcome<()> {
+    let (api, key) =
+        (format!("{}/v1/webhook_endpoints", stage.env["STRIPE_API"]), format!("{}:", stage.env["STRIPE_KEY"]));
+    let id = stage.vendor(&["-u", &key, &api])?["data"][0]["id"].as_str().ok_or("no endpoint")?.to_owned();
+    stage.vendor(&["-u", &key, "-X", "DELETE", &format!("{api}/{id}")])?;
+    until(Duration::from_secs(60), || {
+        Ok(stage.vendor(&["-u", &key, &api])?["data"][0]["id"].as_str().filter(|new| **new != id).map(drop))
+    })?;
+    one_endpoint_that_works(stage)
+}
+
+/// One endpoint stands, and the application knows its secret.
+fn one_endpoint_that_works(stage: &Stage) -> Outcome<()> {
+    until(Duration::from_secs(180), || {
+        let event = json!({"type": "invoice.payment_failed", "livemode": true, "data": {"id": "in_2"}});
+        let endpoints = stage.inventory()?["stripe"]["live"]["webhookEndpoints"].as_array().map(Vec::len);
+        Ok((endpoints == Some(1) && codes(&stage.control("POST", "/stripe/events", event)?) == vec![200]).then_some(()))
+    })
+}

@@ -1,0 +1,71 @@
+//! Lives of small applications: a spec that changes, one that is suspended, one that goes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::apps::{hello, records, shows};
+use crate::stage::{Outcome, Stage, until};
+
+pub fn field_by_field(stage: &Stage) -> Outcome<()> {
+    stage.tenant("walk")?;
+    let before = stage.inventory()?;
+    let apply = |more: Value| -> Outcome<()> {
+        stage.apply(&hello("walk", "walk", more))?;
+        stage.live("walk", "walk")
+    };
+    apply(json!({}))?;
+    shows(stage, "https://walk.example.com/", "http/2 200")?;
+    apply(
+        json!({"domains": ["walk.example.com", "second.example.com"], "redirectFrom": ["third.example.com"], "replicas": 2}),
+    )?;
+    shows(stage, "https://second.example.com/", "http/2 200")?;
+    assert_eq!(records(stage, "second.example.com")?, 1);
+    stage.kubectl(&["get", "poddisruptionbudget", "walk", "-n", "walk"])?;
+    apply(
+        json!({"env": {"GREETING": "good day"}, "edge": {"hsts": {"maxAgeSeconds": 60}}, "processes": [{"name": "side", "image": "registry.example.com/hello:1.0.0"}]}),
+    )?;
+    shows(stage, "https://walk.example.com/env?name=GREETING", "true")?;
+    shows(stage, "https://walk.example.com/", "max-age=60")?;
+    assert_eq!(records(stage, "second.example.com")? + records(stage, "third.example.com")?, 0);
+    stage.kubectl(&["get", "deployment", "walk-side", "-n", "walk"])?;
+    apply(json!({}))?;
+    until(Duration::from_secs(60), || {
+        let left = stage.json(&["get", "deployments,poddisruptionbudgets,httproutes", "-n", "walk"])?;
+        let names: Vec<&str> =
+            left["items"].as_array().into_iter().flatten().filter_map(|o| o["metadata"]["name"].as_str()).collect();
+        Ok((names == ["walk", "walk", "walk-http"]).then_some(()))
+    })?;
+    stage.kubectl(&["delete", "saas", "walk", "-n", "walk", "--timeout=90s"])?;
+    assert_eq!(stage.inventory()?, before);
+    Ok(())
+}
+
+pub fn deletion_waits(stage: &Stage) -> Outcome<()> {
+    stage.tenant("gone")?;
+    stage.apply(&hello("gone", "gone", json!({})))?;
+    stage.live("gone", "gone")?;
+    stage.control("POST", "/vendors/cloudflare/down", json!({}))?;
+    let held = stage
+        .kubectl(&["delete", "saas", "gone", "-n", "gone", "--wait=false"])
+        .and_then(|_| stage.condition(("gone", "gone"), "DnsReady", ("False", "Unreachable")));
+    stage.control("POST", "/vendors/cloudflare/up", json!({}))?;
+    held?;
+    stage.kubectl(&["wait", "--for=delete", "saas/gone", "-n", "gone", "--timeout=90s"])?;
+    assert_eq!(records(stage, "gone.example.com")?, 0);
+    stage.apply(&hello("gone", "again", json!({})))?;
+    stage.live("gone", "again")?;
+    stage.kubectl(&["delete", "namespace", "gone", "--timeout=120s"])?;
+    assert_eq!(records(stage, "again.example.com")?, 0);
+    Ok(())
+}
+
+pub fn suspended(stage: &Stage) -> Outcome<()> {
+    stage.tenant("paused")?;
+    stage.apply(&hello("paused", "paused", json!({"suspend": true})))?;
+    stage.condition(("paused", "paused"), "Ready", ("False", "Suspended"))?;
+    assert_eq!(records(stage, "paused.example.com")?, 0);
+    stage.apply(&hello("paused", "paused", json!({})))?;
+    stage.live("paused", "paused")?;
+    stage.kubectl(&["delete", "saas", "paused", "-n", "paused", "--timeout=90s"]).map(drop)
+}

@@ -1,0 +1,224 @@
+//! Sets of fields, in the API server's own form (FieldsV1), and what server-side apply does with them.
+//!
+//! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>
+
+use serde_json::{Map, Value, json};
+
+use super::schema::{Keys, List, Schema};
+
+/// A set of fields: `{"f:spec": {"f:replicas": {}}}`.
+pub type Fields = Map<String, Value>;
+
+/// All fields of a value.
+pub fn all(value: &Value, schema: Schema<'_>) -> Fields {
+    match value {
+        Value::Object(map) if !schema.is_atomic() => map
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (format!("f:{name}"), Value::Object(all(value, schema.field(name)))))
+            .collect(),
+        Value::Array(items) => match schema.list(items.first().unwrap_or(&Value::Null)) {
+            List::Atomic => Fields::new(),
+            List::Set => items.iter().map(|item| (format!("v:{item}"), json!({}))).collect(),
+            List::Keyed(keys) => items.iter().map(|item| (key_of(keys, item), item_fields(item, schema))).collect(),
+        },
+        _ => Fields::new(),
+    }
+}
+
+fn key_of(keys: Keys<'_>, item: &Value) -> String {
+    format!("k:{}", keys.of(item))
+}
+
+fn item_fields(item: &Value, schema: Schema<'_>) -> Value {
+    let mut fields = all(item, schema.item());
+    fields.insert(".".into(), json!({}));
+    Value::Object(fields)
+}
+
+/// The fields in which `new` differs from `old`, or which only it has.
+pub fn changed(old: &Value, new: &Value, schema: Schema<'_>) -> Fields {
+    match (old, new) {
+        (Value::Object(a), Value::Object(b)) if !schema.is_atomic() => {
+            let pairs = b.iter().filter(|(_, value)| !value.is_null()).filter_map(|(name, value)| {
+                let inner = match a.get(name) {
+                    Some(before) if before == value => return None,
+                    Some(before) => changed(before, value, schema.field(name)),
+                    None => all(value, schema.field(name)),
+                };
+                let leaf = is_leaf(value, schema.field(name)) || a.get(name).is_none();
+                (leaf || !inner.is_empty()).then(|| (format!("f:{name}"), Value::Object(inner)))
+            });
+            pairs.collect()
+        }
+        (Value::Array(a), Value::Array(b)) => match schema.list(b.first().or(a.first()).unwrap_or(&Value::Null)) {
+            List::Atomic => Fields::new(),
+            List::Set => {
+                b.iter().filter(|item| !a.contains(item)).map(|item| (format!("v:{item}"), json!({}))).collect()
+            }
+            List::Keyed(keys) => b
+                .iter()
+                .filter_map(|item| {
+                    let key = keys.of(item);
+                    match a.iter().find(|before| keys.of(before) == key) {
+                        Some(before) if before == item => None,
+                        Some(before) => Some((format!("k:{key}"), Value::Object(changed(before, item, schema.item())))),
+                        None => Some((format!("k:{key}"), item_fields(item, schema))),
+                    }
+                })
+                .collect(),
+        },
+        _ => Fields::new(),
+    }
+}
+
+/// Whether a value is owned as a whole.
+fn is_leaf(value: &Value, schema: Schema<'_>) -> bool {
+    match value {
+        Value::Object(map) => map.is_empty() || schema.is_atomic(),
+        Value::Array(items) => schema.list(items.first().unwrap_or(&Value::Null)) == List::Atomic,
+        _ => true,
+    }
+}
+
+/// Fields that are in either set.
+pub fn union(a: &mut Fields, b: &Fields) {
+    for (name, inner) in b {
+        let mine = a.entry(name.clone()).or_insert_with(|| json!({}));
+        if let (Value::Object(mine), Value::Object(inner)) = (mine, inner) {
+            union(mine, inner);
+        }
+    }
+}
+
+/// Fields of `a` that are not in `b`. A field that `b` has as a whole is gone with all that is in it.
+pub fn minus(a: &Fields, b: &Fields) -> Fields {
+    let left = a.iter().filter_map(|(name, inner)| {
+        let Some(other) = b.get(name) else { return Some((name.clone(), inner.clone())) };
+        let (inner, other) = (inner.as_object()?, other.as_object()?);
+        let rest = if other.is_empty() { Fields::new() } else { minus(inner, other) };
+        (!rest.is_empty()).then(|| (name.clone(), Value::Object(rest)))
+    });
+    left.collect()
+}
+
+/// Whether the sets have a field in common.
+pub fn meet(a: &Fields, b: &Fields) -> bool {
+    a.iter().any(|(name, inner)| match (inner.as_object(), b.get(name).and_then(Value::as_object)) {
+        (Some(inner), Some(other)) => inner.is_empty() || other.is_empty() || meet(inner, other),
+        _ => false,
+    })
+}
+
+/// `live` with everything that `config` says.
+pub fn merged(live: &Value, config: &Value, schema: Schema<'_>) -> Value {
+    match (live, config) {
+        (Value::Object(a), Value::Object(b)) if !schema.is_atomic() => {
+            let mut map = a.clone();
+            for (name, value) in b.iter().filter(|(_, value)| !value.is_null()) {
+                let before = a.get(name).unwrap_or(&Value::Null);
+                map.insert(name.clone(), merged(before, value, schema.field(name)));
+            }
+            Value::Object(map)
+        }
+        (Value::Array(a), Value::Array(b)) => match schema.list(b.first().or(a.first()).unwrap_or(&Value::Null)) {
+            List::Atomic => config.clone(),
+            List::Set => a.iter().chain(b.iter().filter(|item| !a.contains(item))).cloned().collect(),
+            List::Keyed(keys) => merged_items((a, b), keys, schema.item()),
+        },
+        _ => without_nulls(config),
+    }
+}
+
+fn merged_items((a, b): (&[Value], &[Value]), keys: Keys<'_>, schema: Schema<'_>) -> Value {
+    let twin = |list: &[Value], item: &Value| list.iter().find(|other| keys.of(other) == keys.of(item)).cloned();
+    let ours = b.iter().map(|item| twin(a, item).map_or_else(|| without_nulls(item), |old| merged(&old, item, schema)));
+    let others = a.iter().filter(|item| twin(b, item).is_none()).cloned();
+    ours.chain(others).collect()
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), without_nulls(v))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Takes fields out of a value; what becomes empty by that goes too.
+pub fn remove(value: &mut Value, fields: &Fields, schema: Schema<'_>) {
+    match value {
+        Value::Object(map) => {
+            for (name, inner) in fields.iter().filter_map(|(name, inner)| Some((name.strip_prefix("f:")?, inner))) {
+                let inner = inner.as_object().cloned().unwrap_or_default();
+                let Some(child) = map.get_mut(name) else { continue };
+                if !inner.is_empty() {
+                    remove(child, &inner, schema.field(name));
+                }
+                if inner.is_empty() || is_empty(child) {
+                    map.remove(name);
+                }
+            }
+        }
+        Value::Array(items) => remove_items(items, fields, schema),
+        _ => {}
+    }
+}
+
+fn remove_items(items: &mut Vec<Value>, fields: &Fields, schema: Schema<'_>) {
+    match schema.list(items.first().unwrap_or(&Value::Null)) {
+        List::Atomic => {}
+        List::Set => items.retain(|item| !fields.contains_key(&format!("v:{item}"))),
+        List::Keyed(keys) => {
+            let gone = |item: &Value| {
+                fields.get(&key_of(keys, item)).and_then(Value::as_object).is_some_and(|f| f.contains_key("."))
+            };
+            items.retain(|item| !gone(item));
+            for item in items {
+                let inner = fields.get(&key_of(keys, item)).and_then(Value::as_object).cloned();
+                inner.iter().for_each(|inner| remove(item, inner, schema.item()));
+            }
+        }
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::resource::Resource;
+
+    fn schema() -> Schema<'static> {
+        Schema::top(Resource::of_kind("Deployment").unwrap())
+    }
+
+    fn pod(containers: Value) -> Value {
+        json!({"spec": {"template": {"spec": {"containers": containers}}}})
+    }
+
+    #[test]
+    fn what_is_taken_out_is_what_only_this_set_had() {
+        let before = pod(json!([{"name": "a", "image": "x", "env": [{"name": "A", "value": "1"}, {"name": "B"}]}]));
+        let after = pod(json!([{"name": "a", "image": "x", "env": [{"name": "B"}]}]));
+        let gone = minus(&all(&before, schema()), &all(&after, schema()));
+        let mut live = before.clone();
+        remove(&mut live, &gone, schema());
+        assert_eq!(live, after);
+    }
+
+    #[test]
+    fn a_merge_keeps_what_others_added() {
+        let live = pod(json!([{"name": "a", "image": "x"}, {"name": "sidecar", "image": "s"}]));
+        let config = pod(json!([{"name": "a", "image": "y"}]));
+        let merged = merged(&live, &config, schema());
+        assert_eq!(merged, pod(json!([{"name": "a", "image": "y"}, {"name": "sidecar", "image": "s"}])));
+        let changed = changed(&live, &config, schema());
+        assert!(meet(&changed, &all(&pod(json!([{"name": "a", "image": "z"}])), schema())));
+        assert!(!meet(&changed, &all(&pod(json!([{"name": "sidecar", "image": "z"}])), schema())));
+    }
+}

@@ -1,0 +1,238 @@
+//! A model of the API server: resource versions, field managers, finalizers, watches and garbage collection.
+//!
+//! It is a value: a state can be copied, and the copies go different ways. `tests/laws` holds it against a real server.
+
+pub mod answer;
+pub mod fields;
+pub mod resource;
+pub mod schema;
+pub mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use resource::{Resource, Target};
+
+/// An object as it is stored, with its text.
+#[derive(Debug)]
+pub struct Object {
+    pub value: Value,
+    text: OnceLock<Bytes>,
+}
+
+impl Object {
+    fn new(value: Value) -> Arc<Object> {
+        Arc::new(Object { value, text: OnceLock::new() })
+    }
+
+    /// The object as JSON text.
+    pub fn text(&self) -> Bytes {
+        self.text.get_or_init(|| self.value.to_string().into()).clone()
+    }
+
+    /// A text field of its metadata; empty where it has none.
+    pub fn meta(&self, field: &str) -> &str {
+        self.value["metadata"][field].as_str().unwrap_or_default()
+    }
+
+    /// Whether its labels are as `wanted` says.
+    fn has_labels(&self, wanted: &[(String, String)]) -> bool {
+        wanted.iter().all(|(name, value)| self.value["metadata"]["labels"][name] == value.as_str())
+    }
+}
+
+/// Where an object is: its resource, namespace and name.
+pub type Key = (&'static Resource, String, String);
+
+/// A change of an object: what was, and what is.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub version: u64,
+    pub resource: &'static Resource,
+    pub old: Option<Arc<Object>>,
+    pub new: Option<Arc<Object>>,
+}
+
+impl Change {
+    /// The event that a watch of these labels gets of it.
+    pub fn event(&self, namespace: &str, labels: &[(String, String)]) -> Option<Bytes> {
+        let seen = |object: &Option<Arc<Object>>| {
+            object
+                .clone()
+                .filter(|o| o.has_labels(labels) && (namespace.is_empty() || o.meta("namespace") == namespace))
+        };
+        let (kind, object) = match (seen(&self.old), seen(&self.new)) {
+            (None, None) => return None,
+            (None, Some(new)) => ("ADDED", new.text()),
+            (Some(_), Some(new)) => ("MODIFIED", new.text()),
+            (Some(old), None) => ("DELETED", self.last(&old)),
+        };
+        let mut line = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
+        line.extend_from_slice(&object);
+        line.extend_from_slice(b"}\n");
+        Some(line.into())
+    }
+
+    /// A deleted object is shown with the version of its end.
+    fn last(&self, old: &Object) -> Bytes {
+        let mut value = old.value.clone();
+        value["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        value.to_string().into()
+    }
+}
+
+/// The state of a cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    version: u64,
+    uids: u64,
+    objects: BTreeMap<Key, Arc<Object>>,
+    changes: Vec<Change>,
+    /// Kinds that are not installed.
+    pub absent: BTreeSet<&'static str>,
+    /// Changes before this version are forgotten: watches from there are answered 410.
+    pub compacted: u64,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        let (objects, changes, absent) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        Cluster { version: 1, uids: 0, objects, changes, absent, compacted: 0 }
+    }
+}
+
+impl Cluster {
+    /// The version of the newest change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The changes after a version; `None` where they are forgotten.
+    pub fn since(&self, version: u64) -> Option<&[Change]> {
+        let from = self.changes.partition_point(|change| change.version <= version);
+        (version >= self.compacted).then(|| &self.changes[from..])
+    }
+
+    /// Whether a resource is served.
+    pub fn serves(&self, resource: &Resource) -> bool {
+        !self.absent.contains(resource.kind)
+    }
+
+    /// An object.
+    pub fn find(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<&Arc<Object>> {
+        self.objects.get(&(resource, namespace.to_owned(), name.to_owned()))
+    }
+
+    /// All objects of a resource, of one namespace or (empty) of all.
+    pub fn all<'a>(&'a self, resource: &'static Resource, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
+        let from = (resource, namespace.to_owned(), String::new());
+        let within = move |key: &Key| key.0 == resource && (namespace.is_empty() || key.1 == namespace);
+        self.objects.range(from..).take_while(move |(key, _)| within(key)).map(|(_, object)| object)
+    }
+
+    /// All objects of a kind.
+    pub fn of_kind<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
+        Resource::of_kind(kind).into_iter().flat_map(|resource| self.all(resource, ""))
+    }
+
+    /// Every object.
+    pub fn every(&self) -> impl Iterator<Item = (&Key, &Arc<Object>)> {
+        self.objects.iter()
+    }
+
+    /// Stores an object as the next version; one without finalizers that is to be deleted goes.
+    pub fn store(&mut self, resource: &'static Resource, mut value: Value, now: Timestamp) -> Arc<Object> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let key = (resource, text(&value["metadata"]["namespace"]), text(&value["metadata"]["name"]));
+        let old = self.objects.get(&key).cloned();
+        self.age(resource, old.as_deref(), &mut value, now);
+        if let Some(old) = old.as_ref().filter(|old| old.value == value) {
+            return old.clone();
+        }
+        self.version += 1;
+        value["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let object = Object::new(value);
+        let going = !object.value["metadata"]["deletionTimestamp"].is_null();
+        let held = object.value["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+        if going && !held {
+            self.objects.remove(&key);
+            self.changes.push(Change { version: self.version, resource, old, new: None });
+        } else {
+            self.objects.insert(key, object.clone());
+            self.changes.push(Change { version: self.version, resource, old, new: Some(object.clone()) });
+        }
+        object
+    }
+
+    /// What only the server writes into an object.
+    fn age(&mut self, resource: &Resource, old: Option<&Object>, value: &mut Value, now: Timestamp) {
+        let counted = |value: &Value| {
+            let mut body = value.clone();
+            if let Some(map) = body.as_object_mut() {
+                map.retain(|name, _| name != "metadata" && name != "status");
+            }
+            body
+        };
+        let Some(old) = old else {
+            self.uids += 1;
+            let uid = format!("{:08x}-0000-4000-8000-{:012x}", 0x9000_0000_u64 + self.uids, self.uids);
+            value["metadata"]["uid"] = json!(uid);
+            value["metadata"]["creationTimestamp"] = json!(second(now));
+            value["metadata"]["generation"] = json!(1);
+            return;
+        };
+        let before = old.value["metadata"]["generation"].as_i64().unwrap_or(1);
+        let deleted = old.value["metadata"]["deletionTimestamp"] != value["metadata"]["deletionTimestamp"];
+        let next = before + i64::from(resource.status && (deleted || counted(&old.value) != counted(value)));
+        value["metadata"]["generation"] = json!(next);
+    }
+
+    /// Deletes an object: at once, or once its finalizers are gone.
+    pub fn delete(&mut self, key: &Key, now: Timestamp) -> Option<Arc<Object>> {
+        let mut value = self.objects.get(key)?.value.clone();
+        if value["metadata"]["deletionTimestamp"].is_null() {
+            value["metadata"]["deletionTimestamp"] = json!(second(now));
+        }
+        Some(self.store(key.0, value, now))
+    }
+
+    /// Removes what is owned by objects that are gone; returns whether anything was.
+    pub fn collect(&mut self, now: Timestamp) -> bool {
+        let alive: BTreeSet<&str> = self.objects.values().map(|object| object.meta("uid")).collect();
+        let orphan = |object: &Object| {
+            let owners = object.value["metadata"]["ownerReferences"].as_array();
+            owners.is_some_and(|list| {
+                !list.is_empty() && !list.iter().any(|o| alive.contains(o["uid"].as_str().unwrap_or_default()))
+            })
+        };
+        let going = |object: &Object| !object.value["metadata"]["deletionTimestamp"].is_null();
+        let orphans: Vec<Key> =
+            self.objects.iter().filter(|(_, o)| orphan(o) && !going(o)).map(|(key, _)| key.clone()).collect();
+        orphans.iter().filter(|key| self.delete(key, now).is_some()).count() > 0
+    }
+
+    /// Whether objects may be made in a namespace: the status of the refusal, and why.
+    fn admits(&self, target: &Target) -> Result<(), (u16, String)> {
+        if !target.resource.namespaced {
+            return Ok(());
+        }
+        let namespaces = Resource::of_kind("Namespace");
+        match namespaces.and_then(|resource| self.find(resource, "", &target.namespace)) {
+            None => Err((404, format!("namespaces \"{}\" not found", target.namespace))),
+            Some(found) if !found.value["metadata"]["deletionTimestamp"].is_null() => Err((
+                403,
+                format!("unable to create new content in namespace {}: it is being terminated", target.namespace),
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// Times of objects are whole seconds.
+pub fn second(now: Timestamp) -> String {
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}

@@ -1,0 +1,156 @@
+//! Which lists of an object are merged by key, as sets, or replaced whole; and the defaults of our own kinds.
+//!
+//! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy>
+
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value, json};
+
+use super::resource::Resource;
+
+/// How a list is merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List<'a> {
+    Atomic,
+    Set,
+    Keyed(Keys<'a>),
+}
+
+/// What tells the items of a list apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys<'a> {
+    Known(&'static [&'static str]),
+    Declared(&'a [Value]),
+}
+
+impl Keys<'_> {
+    /// An item's key; `protocol` has a default in every list that is keyed by it.
+    pub fn of(self, item: &Value) -> Value {
+        let names: Vec<&str> = match self {
+            Keys::Known(names) => names.to_vec(),
+            Keys::Declared(names) => names.iter().filter_map(Value::as_str).collect(),
+        };
+        let value = |name: &str| match (item.get(name), name) {
+            (None | Some(Value::Null), "protocol") => json!("TCP"),
+            (found, _) => found.cloned().unwrap_or_default(),
+        };
+        Value::Object(names.into_iter().map(|name| (name.to_owned(), value(name))).collect())
+    }
+}
+
+/// A place in an object.
+#[derive(Clone, Copy)]
+pub enum Schema<'a> {
+    /// A built-in kind, by the last field's name.
+    Named(&'a str),
+    /// A kind of ours, by its schema.
+    Declared(&'a Value),
+}
+
+impl<'a> Schema<'a> {
+    /// The top of an object of a resource.
+    pub fn top(resource: &Resource) -> Schema<'static> {
+        match crds().iter().find(|(kind, _)| kind == resource.kind) {
+            Some((_, schema)) => Schema::Declared(schema),
+            None => Schema::Named(""),
+        }
+    }
+
+    /// A field of an object.
+    pub fn field(self, name: &'a str) -> Schema<'a> {
+        match self {
+            Schema::Named(_) | Schema::Declared(Value::Null) => Schema::Named(name),
+            Schema::Declared(_) if name == "metadata" => Schema::Named(name),
+            Schema::Declared(schema) => match schema.pointer("/properties").and_then(|p| p.get(name)) {
+                Some(field) => Schema::Declared(field),
+                None => Schema::Declared(schema.get("additionalProperties").unwrap_or(&Value::Null)),
+            },
+        }
+    }
+
+    /// An item of a list.
+    pub fn item(self) -> Schema<'a> {
+        match self {
+            Schema::Named(_) => Schema::Named(""),
+            Schema::Declared(schema) => Schema::Declared(schema.get("items").unwrap_or(&Value::Null)),
+        }
+    }
+
+    /// Whether a map here is replaced whole.
+    pub fn is_atomic(self) -> bool {
+        match self {
+            Schema::Named(name) => ["selector", "podSelector", "namespaceSelector", "nodeSelector"].contains(&name),
+            Schema::Declared(schema) => schema["x-kubernetes-map-type"] == "atomic",
+        }
+    }
+
+    /// How a list here is merged; `first` is one of its items.
+    pub fn list(self, first: &Value) -> List<'a> {
+        match self {
+            Schema::Named(name) => known(name, first),
+            Schema::Declared(schema) => match schema["x-kubernetes-list-type"].as_str() {
+                Some("map") => List::Keyed(Keys::Declared(
+                    schema["x-kubernetes-list-map-keys"].as_array().map(Vec::as_slice).unwrap_or_default(),
+                )),
+                Some("set") => List::Set,
+                _ => List::Atomic,
+            },
+        }
+    }
+}
+
+fn known(field: &str, first: &Value) -> List<'static> {
+    let keyed = |keys| List::Keyed(Keys::Known(keys));
+    match field {
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "listeners" => keyed(&["name"]),
+        "volumeMounts" => keyed(&["mountPath"]),
+        "ports" if first.get("containerPort").is_some() => keyed(&["containerPort", "protocol"]),
+        "ports" if first.get("port").is_some() && first.get("endPort").is_none() && first.get("name").is_some() => {
+            keyed(&["port", "protocol"])
+        }
+        "topologySpreadConstraints" => keyed(&["topologyKey", "whenUnsatisfiable"]),
+        "ownerReferences" => keyed(&["uid"]),
+        "conditions" => keyed(&["type"]),
+        "finalizers" => List::Set,
+        _ => List::Atomic,
+    }
+}
+
+/// The schemas of our kinds.
+fn crds() -> &'static [(String, Value)] {
+    static CRDS: OnceLock<Vec<(String, Value)>> = OnceLock::new();
+    CRDS.get_or_init(|| {
+        let crds = golive::api::crds();
+        let schema = |crd: &Value| crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
+        let kind = |crd: &Value| crd.pointer("/spec/names/kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        crds.iter().map(|crd| (kind(crd), schema(crd))).collect()
+    })
+}
+
+/// Fills in the defaults that a schema declares, as the API server does for custom resources.
+pub fn default(resource: &Resource, object: &mut Value) {
+    if let Some((_, schema)) = crds().iter().find(|(kind, _)| kind == resource.kind) {
+        fill(schema, object);
+    }
+}
+
+fn fill(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(map) => fill_map(schema, map),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(&schema["items"], item)),
+        _ => {}
+    }
+}
+
+fn fill_map(schema: &Value, map: &mut Map<String, Value>) {
+    let empty = Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&empty);
+    for (name, property) in properties {
+        if let (Some(default), false) = (property.get("default"), map.contains_key(name)) {
+            map.insert(name.clone(), default.clone());
+        }
+    }
+    for (name, value) in map.iter_mut() {
+        fill(properties.get(name).unwrap_or(&schema["additionalProperties"]), value);
+    }
+}

@@ -1,0 +1,92 @@
+//! What must hold at rest, whatever happened on the way.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::place::{CANARY, State};
+use crate::portrait;
+use crate::run::Ended;
+
+/// Every breach of a law by a run that should have ended as `wanted` did.
+pub fn breaches(wanted: &Portrait, ended: &Ended) -> Vec<String> {
+    let mut found = Vec::new();
+    if !ended.rests {
+        found.push("it never came to rest".to_owned());
+    }
+    found.extend(portrait::differences(&wanted.drawn, &portrait::of(&ended.state)));
+    found.extend(secrets_in_step(&ended.state));
+    found.extend(shown(&ended.state));
+    let (orders, accounts) = (ended.state.authority.orders.len(), ended.state.authority.accounts());
+    if orders > wanted.orders + wanted.extra_orders {
+        found.push(format!("{orders} ACME orders where {} do", wanted.orders));
+    }
+    if accounts > 1 {
+        found.push(format!("{accounts} ACME accounts"));
+    }
+    found
+}
+
+/// How a world should look in the end.
+#[derive(Clone)]
+pub struct Portrait {
+    drawn: Value,
+    orders: usize,
+    /// ACME orders that a run may place beyond those of an untroubled one.
+    pub extra_orders: usize,
+}
+
+impl Portrait {
+    /// That of a run without troubles.
+    pub fn of(ended: &Ended) -> Portrait {
+        Portrait { drawn: portrait::of(&ended.state), orders: ended.state.authority.orders.len(), extra_orders: 0 }
+    }
+}
+
+/// The signing secrets that applications have are those of the endpoints that stand.
+fn secrets_in_step(state: &State) -> Vec<String> {
+    let endpoints: Vec<String> = endpoint_secrets(&json!(state.vendors.stripe));
+    let stored = stored(state, "webhooks");
+    let lost = stored.iter().filter(|(_, value)| !endpoints.contains(value));
+    lost.map(|(slot, _)| format!("the secret in {slot} is of no endpoint that stands")).collect()
+}
+
+fn endpoint_secrets(stripe: &Value) -> Vec<String> {
+    match stripe {
+        Value::Object(map) => {
+            let own = map.get("secret").and_then(Value::as_str).filter(|text| text.starts_with("whsec_"));
+            own.map(str::to_owned).into_iter().chain(map.values().flat_map(endpoint_secrets)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(endpoint_secrets).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The values that vaults keep for what a part of their ledger names.
+fn stored(state: &State, part: &str) -> BTreeMap<String, String> {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    let mut found = BTreeMap::new();
+    for secret in state.cluster.of_kind("Secret") {
+        let ledger = secret.value["metadata"]["annotations"]["golive.dev/ledger"].as_str().unwrap_or_default();
+        let ledger: Value = serde_json::from_str(ledger).unwrap_or_default();
+        for slot in ledger[part].as_object().into_iter().flat_map(|map| map.keys()) {
+            let value = secret.value["data"][slot].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
+            let text = value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+            found.insert(format!("{}/{slot}", secret.meta("name")), text);
+        }
+    }
+    found
+}
+
+/// Secrets that stand where anybody can read them: anywhere but in Secrets.
+fn shown(state: &State) -> Vec<String> {
+    let kept = stored(state, "webhooks").into_values().filter(|value| !value.is_empty()).collect::<Vec<_>>();
+    let mut found = Vec::new();
+    for (key, object) in state.cluster.every().filter(|(key, _)| key.0.kind != "Secret") {
+        let text = String::from_utf8_lossy(&object.text()).into_owned();
+        if text.contains(CANARY) || kept.iter().any(|value| text.contains(value)) {
+            found.push(format!("{} {} shows a secret", key.0.kind, key.2));
+        }
+    }
+    found
+}

@@ -1,0 +1,17 @@
+//! The operator in a simulated world: one thread, a paused clock, faults anywhere.
+//!
+//! In reading order: [`cluster`] (a model of the API server), [`nature`] (kubelet and controllers), [`authority`] (a CA
+//! that speaks ACME), [`place`] (all of it with the vendors, as one value that can be copied), [`run`] (the operator in
+//! a place, until nothing changes any more), [`law`] (what must hold afterwards).
+
+pub mod authority;
+pub mod cluster;
+pub mod doors;
+pub mod law;
+pub mod nature;
+pub mod place;
+pub mod portrait;
+pub mod run;
+pub mod script;
+pub mod search;
+pub mod trouble;

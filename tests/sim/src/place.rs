@@ -1,0 +1,233 @@
+//! A place to live in for the operator: cluster, vendors and CA in one value that can be copied, and the doors to it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use vendors::clock::Moment;
+use vendors::config::{CloudflareSeed, SentrySeed, StripeSeed, UptimeRobotSeed};
+use vendors::dns::View;
+use vendors::{Config, Seed, Vendors};
+
+use crate::authority::{self, Authority, Sight};
+use crate::cluster::Cluster;
+use crate::cluster::answer::Request;
+use crate::cluster::resource::{Resource, Target};
+
+/// When every simulation starts.
+pub const EPOCH: i64 = 1_800_000_000;
+/// The namespace of the operator.
+pub const SYSTEM: &str = "golive-system";
+/// Zones that the Cloudflare account holds.
+pub const ZONES: [&str; 3] = ["example.com", "pospal.example", "duespark.example"];
+/// The credentials; all have this word in common, which must appear nowhere.
+pub const CANARY: &str = "canary";
+
+/// Everything there is.
+#[derive(Clone)]
+pub struct State {
+    pub cluster: Cluster,
+    pub vendors: Vendors,
+    pub authority: Authority,
+    /// The time since the start, when this state was left.
+    pub at: SignedDuration,
+    /// The same when the run began.
+    pub since: SignedDuration,
+    /// Passes so far: what randomness grows from.
+    pub chance: u64,
+    /// How far the script is.
+    pub step: usize,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State::new()
+    }
+}
+
+impl State {
+    /// A cluster with accounts at every vendor and nothing else.
+    pub fn new() -> State {
+        let vendors = Vendors::new(&Config::local("unused", seed()));
+        let mut state = State {
+            cluster: Cluster::default(),
+            vendors,
+            authority: Authority::default(),
+            at: SignedDuration::ZERO,
+            since: SignedDuration::ZERO,
+            chance: 0,
+            step: 0,
+        };
+        let system = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}});
+        for object in [vec![system], secrets(), accounts()].concat() {
+            state.apply(&object, "platform");
+        }
+        state
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_second(EPOCH).unwrap_or_default() + self.at
+    }
+
+    /// The same for the vendors.
+    pub fn moment(&self) -> Moment {
+        Moment(self.now().as_millisecond())
+    }
+
+    /// Applies an object as `kubectl apply --server-side` does.
+    ///
+    /// # Panics
+    /// The model refuses it: the test is wrong.
+    pub fn apply(&mut self, object: &Value, manager: &str) {
+        let target = place_of(object);
+        let (query, media) = (
+            vec![("fieldManager".to_owned(), manager.to_owned()), ("force".to_owned(), "true".to_owned())],
+            "application/apply-patch+yaml".to_owned(),
+        );
+        let request =
+            Request { method: "PATCH".into(), path: path_of(&target), query, media, body: object.to_string().into() };
+        let now = self.now();
+        let answer = self.cluster.answer(&request, now);
+        assert!(answer.status < 300, "{}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// Deletes an object, if it is there.
+    pub fn delete(&mut self, kind: &str, namespace: &str, name: &str) {
+        if let Some(resource) = Resource::of_kind(kind) {
+            let now = self.now();
+            self.cluster.delete(&(resource, namespace.to_owned(), name.to_owned()), now);
+        }
+    }
+}
+
+fn place_of(object: &Value) -> Target {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = text(&object["kind"]);
+    let resource = Resource::of_kind(&kind).unwrap_or_else(|| panic!("kind {kind} is not served"));
+    let namespace = if resource.namespaced { text(&object["metadata"]["namespace"]) } else { String::new() };
+    Target { resource, namespace, name: text(&object["metadata"]["name"]), subresource: String::new() }
+}
+
+fn path_of(target: &Target) -> String {
+    let root = if target.resource.group.is_empty() { "/api" } else { "/apis" };
+    let namespace = match target.namespace.as_str() {
+        "" => String::new(),
+        namespace => format!("/namespaces/{namespace}"),
+    };
+    format!("{root}/{}{namespace}/{}/{}", target.resource.api_version(), target.resource.plural, target.name)
+}
+
+/// What the CA sees.
+pub struct Eyes<'a> {
+    pub cluster: &'a Cluster,
+    pub vendors: &'a Vendors,
+}
+
+impl Sight for Eyes<'_> {
+    fn texts(&self, name: &str) -> Vec<String> {
+        view(self.vendors).texts(name)
+    }
+
+    fn answer(&self, host: &str, token: &str) -> Option<String> {
+        crate::nature::solved(self.cluster, host, token)
+    }
+}
+
+/// A state that operator, nature and users share.
+#[derive(Clone)]
+pub struct Shared(Arc<Mutex<State>>);
+
+impl Shared {
+    /// Shares a state.
+    pub fn new(state: State) -> Shared {
+        Shared(Arc::new(Mutex::new(state)))
+    }
+
+    /// The state; nobody else sees it meanwhile.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name servers' view of the zones; nobody asks here for an address.
+pub fn view(vendors: &Vendors) -> View<'_> {
+    let nowhere = std::net::Ipv4Addr::UNSPECIFIED.into();
+    View { cloudflare: &vendors.cloudflare, edge: nowhere, dns: nowhere }
+}
+
+fn seed() -> Seed {
+    let name = |what: &str| format!("{CANARY}-{what}");
+    Seed {
+        cloudflare: CloudflareSeed {
+            tokens: vec![name("cloudflare")],
+            account: "0123456789abcdef0123456789abcdef".into(),
+            zones: ZONES.map(str::to_owned).to_vec(),
+            name_servers: vec!["ns1.vendors.test".into(), "ns2.vendors.test".into()],
+        },
+        stripe: StripeSeed { live: format!("sk_live_{CANARY}"), test: format!("sk_test_{CANARY}") },
+        uptimerobot: UptimeRobotSeed { keys: vec![name("uptimerobot")] },
+        sentry: SentrySeed { tokens: vec![name("sentry")], organization: "acme".into(), team: "platform".into() },
+    }
+}
+
+fn secret(name: &str, values: &[(&str, String)]) -> Value {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    let data: serde_json::Map<String, Value> =
+        values.iter().map(|(key, value)| ((*key).to_owned(), json!(BASE64_STANDARD.encode(value)))).collect();
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": SYSTEM}, "data": data})
+}
+
+fn secrets() -> Vec<Value> {
+    let seed = seed();
+    let s3 = [("AWS_ACCESS_KEY_ID", format!("{CANARY}-s3-id")), ("AWS_SECRET_ACCESS_KEY", format!("{CANARY}-s3-key"))];
+    vec![
+        secret("cloudflare", &[("token", seed.cloudflare.tokens[0].clone())]),
+        secret("stripe", &[("secret-key", seed.stripe.live), ("test-secret-key", seed.stripe.test)]),
+        secret("uptimerobot", &[("api-key", seed.uptimerobot.keys[0].clone())]),
+        secret("sentry", &[("token", seed.sentry.tokens[0].clone())]),
+        secret("s3-eu", &s3),
+        secret("s3-us", &s3),
+        secret("backup-encryption", &[("password", format!("{CANARY}-restic"))]),
+    ]
+}
+
+fn account(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "golive.dev/v1alpha1", "kind": "ProviderAccount", "metadata": {"name": name}, "spec": spec})
+}
+
+fn accounts() -> Vec<Value> {
+    let key = |name: &str, key: &str| json!({"name": name, "key": key});
+    let cloudflare = json!({
+        "accountId": "0123456789abcdef0123456789abcdef", "endpoint": "https://cloudflare.test/client/v4",
+        "tokenSecret": key("cloudflare", "token"),
+    });
+    let domains: Vec<String> = ZONES.iter().flat_map(|zone| [(*zone).to_owned(), format!("*.{zone}")]).collect();
+    let tenants = json!({"namespaces": {"matchLabels": {"golive.dev/tenant": "yes"}}, "domains": domains});
+    let stripe =
+        |mode: &str, k: &str| json!({"mode": mode, "endpoint": "https://stripe.test", "keySecret": key("stripe", k)});
+    let uptime = json!({"endpoint": "https://uptimerobot.test/v3", "keySecret": key("uptimerobot", "api-key")});
+    let sentry = json!({
+        "organization": "acme", "team": "platform", "endpoint": "https://sentry.test",
+        "tokenSecret": key("sentry", "token"),
+    });
+    let acme = json!({
+        "directory": format!("{}/dir", authority::BASE), "email": "ops@example.com", "termsOfServiceAgreed": true,
+    });
+    let bucket = |place: &str| {
+        json!({
+            "endpoint": "https://s3.test", "region": "us-east-1", "bucket": format!("backups-{place}"),
+            "credentialsSecret": {"name": format!("s3-{place}")}, "encryptionSecret": key("backup-encryption", "password"),
+        })
+    };
+    vec![
+        account("cloudflare", json!({"default": true, "allow": tenants, "cloudflare": cloudflare})),
+        account("letsencrypt", json!({"default": true, "acme": acme})),
+        account("stripe-live", json!({"default": true, "stripe": stripe("Live", "secret-key")})),
+        account("stripe-test", json!({"stripe": stripe("Test", "test-secret-key")})),
+        account("uptimerobot", json!({"default": true, "uptimeRobot": uptime})),
+        account("sentry", json!({"default": true, "sentry": sentry})),
+        account("s3-eu", json!({"default": true, "s3": bucket("eu")})),
+        account("s3-us", json!({"s3": bucket("us")})),
+    ]
+}

@@ -1,0 +1,166 @@
+//! The operator in a place, until nothing changes any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use golive::config::{Config, Gateway};
+use golive::operator::Operator;
+use kube::Client;
+use prometheus_client::registry::Registry;
+use serde_json::Value;
+
+use crate::doors::{Beyond, Doors, Write, api};
+use crate::nature;
+use crate::place::{SYSTEM, State};
+use crate::trouble::Troubles;
+
+/// Nothing was written for so long: three resyncs of a minute and a little.
+pub const SETTLED: Duration = Duration::from_secs(190);
+/// A world that has not come to rest by then never will.
+const PATIENCE: Duration = Duration::from_secs(3 * 3600);
+/// How long a look of nature takes.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long it takes until a pod that died is followed by another.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// What users do.
+#[derive(Clone, Debug)]
+pub enum Act {
+    Apply(Value),
+    Delete { kind: &'static str, namespace: String, name: String },
+}
+
+/// What a run came to.
+pub struct Ended {
+    pub state: State,
+    pub writes: Vec<Write>,
+    pub requests: usize,
+    pub calls: Vec<(usize, String)>,
+    /// Whether it came to rest.
+    pub rests: bool,
+}
+
+/// What to run.
+pub struct Run<'a> {
+    pub script: &'a [Act],
+    pub troubles: Troubles,
+    /// Whether the state before and after each write is kept.
+    pub keeps_states: bool,
+    pub config: Config,
+}
+
+impl<'a> Run<'a> {
+    /// A script without troubles.
+    pub fn of(script: &'a [Act]) -> Run<'a> {
+        Run { script, troubles: Troubles::default(), keeps_states: false, config: config() }
+    }
+
+    /// Runs from a state until everything rests.
+    pub fn from(self, state: State) -> Ended {
+        let mut state = state;
+        state.since = state.at;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(self.go(state))
+    }
+
+    async fn go(self, state: State) -> Ended {
+        let doors = Doors::new(state, self.troubles.clone(), self.keeps_states);
+        let nature = tokio::spawn(live(doors.clone()));
+        let rests = tokio::select! {
+            () = self.operate(&doors) => false,
+            rests = play(&doors, self.script) => rests,
+        };
+        nature.abort();
+        let state = doors.state().clone();
+        let mut book = doors.book();
+        Ended {
+            state,
+            writes: std::mem::take(&mut book.writes),
+            requests: book.requests,
+            calls: std::mem::take(&mut book.calls),
+            rests,
+        }
+    }
+
+    /// One operator after the other: each lives until a trouble kills it.
+    async fn operate(&self, doors: &Arc<Doors>) {
+        for life in 0.. {
+            let operator = self.operator(doors, life).assemble(&mut Registry::default());
+            tokio::select! {
+                _ = operator.lead(std::future::pending()) => {}
+                () = doors.crashed.notified() => {}
+            }
+            tokio::time::sleep(RESTART).await;
+        }
+    }
+
+    fn operator(&self, doors: &Arc<Doors>, life: u32) -> Operator {
+        let door = doors.clone();
+        let service = tower::service_fn(move |request| api(door.clone(), request));
+        Operator {
+            client: Client::new(service, "default"),
+            outside: Arc::new(Beyond(doors.clone())),
+            config: Arc::new(self.config.clone()),
+            cluster: "c1057e12".into(),
+            namespace: SYSTEM.into(),
+            identity: format!("golive-{life}-{}", doors.shared.lock().at.as_secs()),
+        }
+    }
+}
+
+/// The operator's configuration.
+pub fn config() -> Config {
+    let gateway = Gateway { class: "sim".into(), shared: None, namespace: None };
+    Config { gateway: Some(gateway), ..Config::default() }
+}
+
+/// Nature looks whenever something changed.
+async fn live(doors: Arc<Doors>) {
+    let mut told = doors.changed.subscribe();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        told.mark_unchanged();
+        let moved = {
+            let mut state = doors.state();
+            let now = state.now();
+            nature::step(&mut state.cluster, now)
+        };
+        match moved {
+            true => doors.tell(),
+            false => drop(told.changed().await),
+        }
+    }
+}
+
+/// Acts one after the other, each when the one before has come to rest.
+async fn play(doors: &Arc<Doors>, script: &[Act]) -> bool {
+    loop {
+        let step = doors.shared.lock().step;
+        let Some(act) = script.get(step) else { return rest(doors).await };
+        {
+            let mut state = doors.state();
+            state.step += 1;
+            match act {
+                Act::Apply(object) => state.apply(object, "kubectl"),
+                Act::Delete { kind, namespace, name } => state.delete(kind, namespace, name),
+            }
+        }
+        doors.tell();
+        if step + 1 < script.len() && !rest(doors).await {
+            return false;
+        }
+    }
+}
+
+/// Waits until nothing was written for long enough.
+async fn rest(doors: &Doors) -> bool {
+    let started = tokio::time::Instant::now();
+    while started.elapsed() < PATIENCE {
+        let quiet = doors.quiet_for().min(started.elapsed());
+        if quiet >= SETTLED {
+            return true;
+        }
+        tokio::time::sleep(SETTLED - quiet).await;
+    }
+    false
+}

@@ -1,0 +1,81 @@
+//! Scripts: what users do to a place, made from manifests as they write them.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::{Value, json};
+
+use crate::place::CANARY;
+use crate::run::Act;
+
+/// The documents of a YAML text.
+pub fn documents(text: &str) -> Vec<Value> {
+    text.split("\n---").filter_map(|part| serde_saphyr::from_str(part).ok()).filter(Value::is_object).collect()
+}
+
+/// The namespace of an object.
+pub fn namespace(object: &Value) -> &str {
+    object["metadata"]["namespace"].as_str().unwrap_or("default")
+}
+
+/// What has to be there before a manifest is applied: its namespace and the Secrets that it reads.
+pub fn ground(saas: &Value) -> Vec<Act> {
+    let namespace = namespace(saas);
+    let labels = json!({"golive.dev/tenant": "yes"});
+    let room = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}});
+    let mut acts = vec![Act::Apply(room)];
+    for (kind, name) in sources(saas) {
+        let keys = required(saas);
+        let values = keys.iter().map(|key| (key.clone(), json!(value(kind, key)))).collect::<serde_json::Map<_, _>>();
+        acts.push(Act::Apply(json!({
+            "apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "data": values,
+        })));
+    }
+    acts
+}
+
+fn value(kind: &str, key: &str) -> String {
+    let text = format!("{CANARY}-{key}");
+    if kind == "Secret" { BASE64_STANDARD.encode(text) } else { text }
+}
+
+/// The Secrets and ConfigMaps that a spec names anywhere under `envFrom`.
+fn sources(saas: &Value) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let mut lists = vec![&saas["spec"]["envFrom"]];
+    lists.extend(saas["spec"]["processes"].as_array().into_iter().flatten().map(|process| &process["envFrom"]));
+    for entry in lists.into_iter().filter_map(Value::as_array).flatten() {
+        for (field, kind) in [("secret", "Secret"), ("configMap", "ConfigMap")] {
+            found.extend(entry[field].as_str().map(|name| (kind, name.to_owned())));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The required keys that nothing else in the spec provides.
+fn required(saas: &Value) -> Vec<String> {
+    let spec = &saas["spec"];
+    let list = |pointer: &str| spec.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut made: Vec<Value> = list("/secrets/generate").iter().map(|g| g["env"].clone()).collect();
+    made.extend(
+        list("/payments/stripe/webhooks").iter().flat_map(|w| [w["secretEnv"].clone(), w["previousSecretEnv"].clone()]),
+    );
+    made.extend(
+        ["/database/sqlite/env", "/monitors/sentry/env"].map(|at| spec.pointer(at).cloned().unwrap_or_default()),
+    );
+    let names = list("/secrets/require").into_iter().filter(|key| !made.contains(key));
+    names.filter_map(|key| key.as_str().map(str::to_owned)).chain(["EXTRA".to_owned()]).collect()
+}
+
+/// From nothing to live.
+pub fn go_live(saas: &Value) -> Vec<Act> {
+    let mut acts = ground(saas);
+    acts.push(Act::Apply(saas.clone()));
+    acts
+}
+
+/// The end of a SaasDeployment.
+pub fn delete(saas: &Value) -> Act {
+    let name = saas["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    Act::Delete { kind: "SaasDeployment", namespace: namespace(saas).to_owned(), name }
+}

@@ -1,0 +1,174 @@
+//! The search for breaches: many runs, on all processors.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use crate::law::{self, Portrait};
+use crate::place::State;
+use crate::run::{Act, Ended, Run};
+use crate::trouble::{Rule, Trouble, Troubles};
+
+/// A run that broke a law, and how to see it again.
+#[derive(Clone, Debug)]
+pub struct Breach {
+    pub plan: String,
+    pub what: Vec<String>,
+}
+
+/// What a search came to.
+#[derive(Default)]
+pub struct Tally {
+    pub plans: usize,
+    pub points: usize,
+    pub breaches: Vec<Breach>,
+}
+
+impl Tally {
+    /// Both together.
+    pub fn and(mut self, other: Tally) -> Tally {
+        self.plans += other.plans;
+        self.points += other.points;
+        self.breaches.extend(other.breaches);
+        self
+    }
+}
+
+/// Until when to search, and on how many threads.
+#[derive(Clone, Copy)]
+pub struct Budget {
+    pub until: Instant,
+    pub threads: usize,
+}
+
+impl Budget {
+    /// Works through a list; what comes after the time is left out.
+    pub fn work<T: Sync>(self, list: &[T], job: impl Fn(&T) -> Tally + Sync) -> Tally {
+        let (next, total) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
+        std::thread::scope(|scope| {
+            for _ in 0..self.threads {
+                scope.spawn(|| {
+                    while let Some(item) = list.get(next.fetch_add(1, Ordering::SeqCst)) {
+                        if Instant::now() > self.until {
+                            return;
+                        }
+                        let found = job(item);
+                        if let Ok(mut total) = total.lock() {
+                            *total = std::mem::take(&mut *total).and(found);
+                        }
+                    }
+                });
+            }
+        });
+        total.into_inner().unwrap_or_default()
+    }
+}
+
+/// A script with the place where it begins and how it should end.
+pub struct Case {
+    pub name: String,
+    pub start: State,
+    pub script: Vec<Act>,
+    pub wanted: Portrait,
+}
+
+impl Case {
+    /// Runs the script without troubles to learn how it should end.
+    pub fn new(name: &str, start: State, script: Vec<Act>) -> (Case, Ended) {
+        let ended = Run { keeps_states: true, ..Run::of(&script) }.from(start.clone());
+        let mut wanted = Portrait::of(&ended);
+        wanted.extra_orders = 1;
+        (Case { name: name.into(), start, script, wanted }, ended)
+    }
+
+    fn judge(&self, plan: String, ended: &Ended) -> Tally {
+        let what = law::breaches(&self.wanted, ended);
+        let breach = Breach { plan: format!("{}: {plan}", self.name), what };
+        let breaches = Some(breach).filter(|b| !b.what.is_empty()).into_iter().collect();
+        Tally { plans: 1, points: 1, breaches }
+    }
+
+    /// T1: the operator dies before and after each write, and (where `pairs`) again at each write of its recovery.
+    pub fn crashes(&self, ended: &Ended, pairs: bool, budget: Budget) -> Tally {
+        let points = points(ended);
+        budget.work(&points, |(name, state)| {
+            let run = Run { keeps_states: pairs, ..Run::of(&self.script) };
+            let first = run.from((*state).clone());
+            let mut tally = self.judge(format!("crash {name}"), &first);
+            if pairs {
+                for (second, state) in self::points(&first) {
+                    let again = Run::of(&self.script).from(state.clone());
+                    tally = tally.and(self.judge(format!("crash {name}, then crash {second}"), &again));
+                }
+            }
+            tally
+        })
+    }
+
+    /// T3: each request goes wrong in each way, once and several times.
+    pub fn faults(&self, ended: &Ended, budget: Budget) -> Tally {
+        let plans = fault_plans(ended);
+        budget.work(&plans, |rule| {
+            let run = Run { troubles: Troubles(vec![rule.clone()]), ..Run::of(&self.script) };
+            self.judge(format!("{rule:?}"), &run.from(self.start.clone()))
+        })
+    }
+}
+
+/// The moments at which a crash makes a difference: before and after each write.
+fn points(ended: &Ended) -> Vec<(String, &State)> {
+    let mut points = Vec::new();
+    for write in &ended.writes {
+        if let Some((before, after)) = &write.states {
+            points.push((format!("before {} {}", write.at, write.what), before));
+            points.push((format!("after {} {}", write.at, write.what), after));
+        }
+    }
+    points
+}
+
+/// Every way of going wrong that an answer has.
+fn ways() -> Vec<Trouble> {
+    let answer = |status, body, retry_after| Trouble::Answer { status, body, retry_after };
+    vec![
+        answer(400, "{}", None),
+        answer(401, "{}", None),
+        answer(403, "{}", None),
+        answer(404, "{}", None),
+        answer(409, "{}", None),
+        answer(429, "{}", None),
+        answer(429, "{}", Some(7)),
+        answer(500, "{}", None),
+        answer(502, "<html>", None),
+        answer(503, "{}", Some(3)),
+        answer(302, "", None),
+        Trouble::AnswerAfter { status: 500, body: "{}" },
+        Trouble::AnswerAfter { status: 504, body: "<html>" },
+        Trouble::Hangup { done: false },
+        Trouble::Hangup { done: true },
+        Trouble::Silence { done: false },
+        Trouble::Silence { done: true },
+        Trouble::Late(std::time::Duration::from_secs(12)),
+        Trouble::Cut,
+        Trouble::Garbage,
+        Trouble::Hollow,
+    ]
+}
+
+/// Each request of a run, with each way of going wrong: once, and five times in a row.
+fn fault_plans(ended: &Ended) -> Vec<Rule> {
+    let mut seen = std::collections::BTreeMap::<&str, usize>::new();
+    let mut plans = Vec::new();
+    for (_, what) in ended.calls.iter().filter(|(_, what)| !what.contains("/leases") && !what.contains("/events")) {
+        let after = *seen.entry(what).and_modify(|n| *n += 1).or_insert(0);
+        // A request that comes again and again at rest is one call site.
+        if after < 4 {
+            for trouble in ways() {
+                for times in [1, 5] {
+                    plans.push(Rule { what: what.clone(), after, times, trouble: trouble.clone() });
+                }
+            }
+        }
+    }
+    plans
+}

@@ -1,0 +1,64 @@
+//! What goes wrong in a run: at which request, and how.
+
+use std::time::Duration;
+
+/// How a request goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The operator dies before it is sent.
+    CrashBefore,
+    /// It is carried out, and the operator dies before the answer.
+    CrashAfter,
+    /// The answer is this, and nothing is done.
+    Answer { status: u16, body: &'static str, retry_after: Option<u64> },
+    /// The work is done, and the answer is this.
+    AnswerAfter { status: u16, body: &'static str },
+    /// The connection ends without an answer; the work is done or not.
+    Hangup { done: bool },
+    /// No answer ever comes; the work is done or not.
+    Silence { done: bool },
+    /// The work is done, the answer comes late.
+    Late(Duration),
+    /// The work is done, the answer's body is cut in the middle.
+    Cut,
+    /// The work is done, the answer is no JSON.
+    Garbage,
+    /// The work is done, the answer is an empty object.
+    Hollow,
+}
+
+/// A trouble, and which requests meet it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// A part of the request's description: `POST stripe`, `PATCH /api/v1`, or empty for all.
+    pub what: String,
+    /// How many of these requests pass before.
+    pub after: usize,
+    /// How many then meet it.
+    pub times: usize,
+    pub trouble: Trouble,
+}
+
+/// The troubles of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Troubles(pub Vec<Rule>);
+
+impl Troubles {
+    /// A trouble of one request: the first that fits after so many.
+    pub fn one(what: &str, after: usize, trouble: Trouble) -> Troubles {
+        Troubles(vec![Rule { what: what.into(), after, times: 1, trouble }])
+    }
+
+    /// The trouble that a request meets.
+    pub fn meet(&mut self, what: &str) -> Option<Trouble> {
+        for rule in self.0.iter_mut().filter(|rule| rule.times > 0 && what.contains(&rule.what)) {
+            if rule.after > 0 {
+                rule.after -= 1;
+                continue;
+            }
+            rule.times -= 1;
+            return Some(rule.trouble.clone());
+        }
+        None
+    }
+}
