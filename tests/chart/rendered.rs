@@ -186,6 +186,12 @@ fn the_test_pod_asks_what_the_operator_serves() {
     let container = &pod["spec"]["containers"][0];
     assert_eq!(container["command"], json!(["golive", "smoke"]));
     let task: SmokeTask = serde_json::from_str(container["env"][0]["value"].as_str().unwrap()).unwrap();
+    let mut registry = Registry::default();
+    let _fresh = Metrics::new(&mut registry);
+    let mut told = String::new();
+    encode(&mut told, &registry).unwrap();
+    let wanted = task.checks[2].contains.clone().unwrap();
+    assert!(told.contains(&wanted), "an operator that has nothing to do yet does not tell {wanted}");
     let paths: Vec<&str> = task.checks.iter().map(|check| check.path.as_str()).collect();
     assert_eq!(
         (task.base_url.as_str(), paths),
