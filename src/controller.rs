@@ -187,7 +187,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     let done = observer.apply(ask, &plan).await;
     let left = left_behind(&plan, &done);
     if left.is_empty() {
-        release(observer, saas).await?;
+        release(context, saas).await?;
         return Ok(Action::await_change());
     }
     let since = saas.metadata.deletion_timestamp.as_ref().map(|t| world.now.duration_since(t.0).as_secs()).unwrap_or(0);
@@ -200,7 +200,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     let note = format!("after {limit} s of deleting, golive lets go and leaves behind: {}", left.join("; "));
     warn!("{note}");
     say(context, saas, &Said { warning: true, reason: "LeftBehind".into(), note, action: "Delete".into() }).await;
-    release(observer, saas).await?;
+    release(context, saas).await?;
     Ok(Action::await_change())
 }
 
@@ -235,9 +235,10 @@ async fn hold(observer: &Observer, saas: &SaasDeployment) -> Seen<()> {
     set_finalizers(observer, saas, finalizers).await
 }
 
-async fn release(observer: &Observer, saas: &SaasDeployment) -> Seen<()> {
+async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
     let others = saas.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
-    match set_finalizers(observer, saas, others).await {
+    context.metrics.gone(saas);
+    match set_finalizers(&context.observer, saas, others).await {
         Err(Fault::Rejected(_)) => Ok(()),
         result => result,
     }

@@ -1,5 +1,7 @@
 //! The command line: the only place for the environment and the exit code.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod run;
 
 use std::path::PathBuf;

@@ -1,5 +1,8 @@
 //! The chart follows the code: its definitions, its rights and the values it hands over.
 
+#[path = "chart/rendered.rs"]
+mod rendered;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
