@@ -1,4 +1,4 @@
-.PHONY: demo test test-apps lint world world-down
+.PHONY: bench demo test test-apps lint world world-down
 
 APPS := tests/world/apps
 
@@ -28,3 +28,9 @@ world:
 
 world-down:
 	cargo run --quiet -p world -- down
+
+# Speed as ratios in one run: golive beside a bare client on a real API server; writes docs/performance.md.
+bench:
+	cargo run --quiet -p world -- build kubernetes gateway
+	cargo build --quiet --profile measured -p golive -p bench
+	cargo run --quiet --profile measured -p bench -- run
