@@ -37,7 +37,14 @@ fn main() -> ExitCode {
             let mut acts = script::go_live(&saas);
             let started = Instant::now();
             let (case, ended) = Case::new(&file.display().to_string(), State::new(), acts.clone());
-            println!("{}: {} requests, {} writes, rests {}, {:?}", case.name, ended.requests, ended.writes.len(), ended.rests, started.elapsed());
+            println!(
+                "{}: {} requests, {} writes, rests {}, {:?}",
+                case.name,
+                ended.requests,
+                ended.writes.len(),
+                ended.rests,
+                started.elapsed()
+            );
             for s in ended.state.cluster.of_kind("SaasDeployment") {
                 println!("{}", s.value["status"]["conditions"][0]["message"]);
             }

@@ -39,7 +39,8 @@ fn drawn(kind: &str, object: &Value) -> Value {
     let metadata = &object["metadata"];
     let keys = |value: &Value| value.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
     let annotations = keys(&metadata["annotations"]);
-    object["metadata"] = json!({"labels": metadata["labels"], "annotations": annotations, "finalizers": metadata["finalizers"]});
+    object["metadata"] =
+        json!({"labels": metadata["labels"], "annotations": annotations, "finalizers": metadata["finalizers"]});
     if kind == "Secret" {
         object["data"] = json!(keys(&object["data"]));
     }

@@ -57,8 +57,12 @@ fn required(saas: &Value) -> Vec<String> {
     let spec = &saas["spec"];
     let list = |pointer: &str| spec.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut made: Vec<Value> = list("/secrets/generate").iter().map(|g| g["env"].clone()).collect();
-    made.extend(list("/payments/stripe/webhooks").iter().flat_map(|w| [w["secretEnv"].clone(), w["previousSecretEnv"].clone()]));
-    made.extend(["/database/sqlite/env", "/monitors/sentry/env"].map(|at| spec.pointer(at).cloned().unwrap_or_default()));
+    made.extend(
+        list("/payments/stripe/webhooks").iter().flat_map(|w| [w["secretEnv"].clone(), w["previousSecretEnv"].clone()]),
+    );
+    made.extend(
+        ["/database/sqlite/env", "/monitors/sentry/env"].map(|at| spec.pointer(at).cloned().unwrap_or_default()),
+    );
     let names = list("/secrets/require").into_iter().filter(|key| !made.contains(key));
     names.filter_map(|key| key.as_str().map(str::to_owned)).chain(["EXTRA".to_owned()]).collect()
 }
