@@ -94,16 +94,39 @@ impl Hold {
 
 impl From<Fault> for Hold {
     fn from(fault: Fault) -> Self {
-        let until = match &fault {
-            Fault::Denied(_) | Fault::Rejected(_) => Until::Person,
-            other => Until::After(other.again()),
+        let (until, message) = match &fault {
+            Fault::Denied(_) | Fault::Rejected(_) => (Until::Person, fault.to_string()),
+            // No number: a message that changed with each pass would be a write with each pass.
+            other => (Until::After(other.again()), format!("{other}; golive tries again by itself")),
         };
-        Hold { reason: fault.reason(), message: fault.to_string(), until }
+        Hold { reason: fault.reason(), message, until }
     }
 }
 
 impl From<&Fault> for Hold {
     fn from(fault: &Fault) -> Self {
         fault.clone().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_by_itself_says_so_and_what_does_not_waits_for_a_person() {
+        let hold = |fault: Fault| Hold::from(fault);
+        for fault in [
+            Fault::Unreachable("x".into()),
+            Fault::Lost("x".into()),
+            Fault::Throttled { message: "x".into(), after: Duration::from_secs(7) },
+        ] {
+            assert_eq!(hold(fault.clone()).message, "x; golive tries again by itself");
+            assert_eq!(hold(fault.clone()).until, Until::After(fault.again()));
+        }
+        assert_eq!(
+            hold(Fault::Denied("x".into())),
+            Hold { reason: "CredentialDenied", message: "x".into(), until: Until::Person }
+        );
     }
 }

@@ -41,6 +41,8 @@ enum Command {
     Smoke(Order),
     /// Answers a certificate authority's http-01 challenges (inside a pod).
     Solve(Order),
+    /// Looks for the proofs of http-01 challenges where the authority will (inside a pod).
+    Look(Order),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Restore(order) => jobs::restore(&order),
         Command::Smoke(order) => jobs::smoke(&order),
         Command::Solve(order) => jobs::solve(&order),
+        Command::Look(order) => jobs::look(&order),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::apply::{Done, PartDone};
 use crate::fault::{Hold, Until};
 use crate::kinds::Kind;
 use crate::plan::edge::Way;
+use crate::plan::names::hash;
 use crate::plan::{Action, Ask, Part, Plan, Verdict};
 
 /// Longest message of a condition or note of an event.
@@ -42,7 +43,8 @@ pub struct Said {
     pub reason: String,
     /// What happened.
     pub note: String,
-    /// What golive did or was doing, in CamelCase: events of one reason and action are counted as one.
+    /// What golive did or was doing. Events of one reason and action are counted as one, and only the first is shown:
+    /// it names what it is about.
     pub action: String,
 }
 
@@ -250,9 +252,14 @@ fn changes(ask: Ask<'_>, conditions: &[Condition]) -> Vec<Said> {
         warning: c.status != "True" && is_trouble(&c.reason),
         reason: if c.status == "True" { format!("{}True", c.type_) } else { c.reason.clone() },
         note: cut(&format!("{}: {}", c.type_, c.message)),
-        action: c.type_.clone(),
+        action: deed(&c.type_, &c.message),
     };
     changed.filter(|c| c.status == "True" || is_trouble(&c.reason)).map(said).collect()
+}
+
+/// A word for an event that stands for this text alone: one stage that fails after another is other news.
+fn deed(what: &str, text: &str) -> String {
+    format!("{what}{}", hash(text.as_bytes(), 6))
 }
 
 /// Waiting is no trouble; everything else that is not ready is.
@@ -268,8 +275,12 @@ fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
         let undone: Vec<&str> =
             done.wrote.iter().filter(|wrote| wrote.drift).map(|wrote| wrote.what.as_str()).collect();
         let note = cut(&format!("{}: put right what somebody else changed: {}", part.condition(), undone.join(", ")));
-        let told =
-            Said { warning: true, reason: "DriftRepaired".into(), note, action: format!("Repair{}", part.condition()) };
+        let told = Said {
+            warning: true,
+            reason: "DriftRepaired".into(),
+            note,
+            action: deed(&format!("Repair{}", part.condition()), &undone.join(", ")),
+        };
         (!undone.is_empty()).then_some(told)
     };
     done.parts.iter().filter(|_| was_live).filter_map(said).collect()
@@ -349,5 +360,18 @@ fn rotated(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
     match open.is_empty() {
         true => (Some(true), "every named value is new".into()),
         false => (None, format!("waits for {}", open.into_iter().cloned().collect::<Vec<_>>().join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_news_of_one_reason_is_another_event() {
+        let failed = |stage| deed("ReleaseReady", &format!("stage {stage} failed"));
+        assert_eq!(failed("test"), failed("test"));
+        assert_ne!(failed("test"), failed("migrate"));
+        assert!(failed("test").chars().all(char::is_alphanumeric));
     }
 }

@@ -5,10 +5,14 @@
 
 #[path = "cluster/apps.rs"]
 mod apps;
+#[path = "cluster/canary.rs"]
+mod canary;
 #[path = "cluster/claims.rs"]
 mod claims;
 #[path = "cluster/csvboard.rs"]
 mod csvboard;
+#[path = "cluster/downs.rs"]
+mod downs;
 #[path = "cluster/drift.rs"]
 mod drift;
 #[path = "cluster/fields.rs"]
@@ -35,6 +39,7 @@ mod rotations;
 mod stage;
 
 use std::process::ExitCode;
+use std::sync::Once;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use stage::{Outcome, Stage, stage};
@@ -47,10 +52,12 @@ const SIDE_BY_SIDE: &[Scenario] = &[
     ("csvboard_goes_live_and_foreign_tools_agree", csvboard::goes_live),
     ("releases_pass_every_stage_or_stop_at_the_one_that_failed", releases::pass_or_stop),
     ("every_field_is_added_changed_and_removed", fields::added_changed_and_removed),
+    ("without_the_store_backups_say_so_and_recover", downs::of_the_store),
     ("without_cloudflare_everything_else_goes_on", outages::of_cloudflare),
     ("without_stripe_everything_else_goes_on", outages::of_stripe),
     ("without_uptimerobot_everything_else_goes_on", outages::of_uptimerobot),
     ("without_sentry_everything_else_goes_on", outages::of_sentry),
+    ("without_the_ca_what_has_a_certificate_goes_on", downs::of_the_ca),
     ("the_server_judges_every_file_alike", judged::every_file),
     ("a_kind_that_arrives_is_used_within_seconds", kinds::that_arrive),
     ("secrets_rotate_by_request_and_by_age", rotations::by_request_and_by_age),
@@ -65,10 +72,21 @@ const SIDE_BY_SIDE: &[Scenario] = &[
 
 /// Scenarios that need a vendor or the operator for themselves, in this order.
 const ALONE: &[Scenario] = &[
-    ("a_deletion_waits_for_a_vendor_and_leaves_nothing_even_with_its_namespace", lives::deletion_waits),
-    ("a_vendor_that_is_down_holds_only_its_part", csvboard::vendor_down),
+    ("a_vendor_that_is_down_holds_only_its_part_and_deletions_wait_for_it", downs::each_in_turn),
     ("an_operator_that_is_killed_fifty_times_makes_nothing_twice", kills::fifty_times),
     ("at_rest_nothing_is_written_and_vendors_are_only_listed", rest::nothing_is_written),
+    ("no_secret_is_told_anywhere", canary::no_secret_is_told),
+];
+
+/// The applications, with the versions that releases go to.
+const IMAGES: &[&str] = &[
+    "hello",
+    "hello:1.1.0",
+    "csvboard",
+    "csvboard:2.4.0",
+    "csvboard:2.5.0",
+    "csvboard:2.5.1-broken",
+    "csvboard:2.5.2-broken",
 ];
 
 /// How many scenarios run at once.
@@ -84,9 +102,12 @@ fn main() -> ExitCode {
     if ended.contains(&true) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+static WATCHED: Once = Once::new();
+
 fn trial(&(name, play): &Scenario) -> Trial {
     Trial::test(name, move || {
-        let stage = stage()?;
+        let stage = stage(IMAGES)?;
+        WATCHED.call_once(|| canary::watch(stage));
         play(stage).map_err(|e| Failed::from(e.to_string()))
     })
 }

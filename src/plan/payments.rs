@@ -145,11 +145,19 @@ impl Ask<'_> {
     fn clear_account(self, account: &str, steps: &mut Steps) {
         let Some(ours) = steps.or_wait(self.ours(account)) else { return };
         if ours.is_empty() {
+            self.slots_at(account).into_iter().for_each(|slot| steps.note(Note::Webhook(slot, None)));
             return steps.note(Note::Forget(payments_at(account)));
         }
         for held in ours {
             steps.act(Action::Endpoint { account: account.to_owned(), change: Change::Delete(held.id.clone()) });
         }
+    }
+
+    /// The slots whose endpoints an account holds.
+    fn slots_at(self, account: &str) -> Vec<String> {
+        let Ok(vault) = &self.world.vault else { return Vec::new() };
+        let slots = vault.ledger.webhooks.iter().filter(|(_, webhook)| webhook.account == account);
+        slots.map(|(slot, _)| slot.clone()).collect()
     }
 
     /// Slots that the spec no longer names.

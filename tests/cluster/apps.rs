@@ -65,6 +65,41 @@ pub fn records(stage: &Stage, name: &str) -> Outcome<usize> {
     Ok(rows.iter().filter(|row| row["name"] == name).count())
 }
 
-pub fn codes(sent: &Value) -> Vec<i64> {
-    sent["deliveries"].as_array().into_iter().flatten().filter_map(|d| d["responseCode"].as_i64()).collect()
+/// Lets an event happen at Stripe, and gives what the live endpoints below a host answer to it.
+pub fn answers(stage: &Stage, host: &str, event: Value) -> Outcome<Vec<i64>> {
+    let ours = endpoints(stage, host)?;
+    let sent = stage.control("POST", "/stripe/events", event)?;
+    let deliveries = sent["deliveries"].as_array().into_iter().flatten();
+    let to_us = deliveries.filter(|d| ours.iter().any(|id| d["endpoint"] == id.as_str()));
+    Ok(to_us.filter_map(|d| d["responseCode"].as_i64()).collect())
+}
+
+/// The ids of the live endpoints below a host, in order.
+pub fn endpoints(stage: &Stage, host: &str) -> Outcome<Vec<String>> {
+    let (key, below) = (format!("{}:", stage.env["STRIPE_KEY"]), format!("https://{host}/"));
+    let all = format!("{}/v1/webhook_endpoints?limit=100", stage.env["STRIPE_API"]);
+    let listed = stage.vendor(&["-u", &key, &all])?;
+    let ours = listed["data"].as_array().into_iter().flatten();
+    let ours = ours.filter(|e| e["url"].as_str().is_some_and(|url| url.starts_with(&below)));
+    let mut ids: Vec<String> = ours.filter_map(|e| Some(e["id"].as_str()?.to_owned())).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// Every row at any vendor with a field that contains a text.
+pub fn rows(stage: &Stage, text: &str) -> Outcome<Vec<Value>> {
+    let mut found = Vec::new();
+    collect(&stage.inventory()?, text, &mut found);
+    Ok(found)
+}
+
+fn collect(inventory: &Value, text: &str, found: &mut Vec<Value>) {
+    match inventory {
+        Value::Object(row) if row.values().any(|v| v.as_str().is_some_and(|v| v.contains(text))) => {
+            found.push(inventory.clone());
+        }
+        Value::Object(map) => map.values().for_each(|value| collect(value, text, found)),
+        Value::Array(rows) => rows.iter().for_each(|row| collect(row, text, found)),
+        _ => {}
+    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use world::platform::secret;
 
-use crate::apps::hello;
+use crate::apps::{hello, rows};
 use crate::stage::{Outcome, Stage, conditions, until};
 use table::{Field, Shown, fields};
 
@@ -32,17 +32,19 @@ pub fn added_changed_and_removed(stage: &Stage) -> Outcome<()> {
         stage.apply(&secret(NAME, name, &[("GREETING", name)]).to_string())?;
     }
     let fields = fields();
-    let empty = stage.inventory()?;
     apply(stage, &fields, |_| State::Absent)?;
     let objects = objects(stage)?;
     apply(stage, &fields, |_| State::Added)?;
+    let volume = || Shown::Object("pvc/fields-data", "/spec/resources/requests/storage").look(stage);
+    assert_eq!(volume()?, "1Gi");
     apply(stage, &fields, |_| State::Changed)?;
     apply(stage, &fields, |place| if place % 2 == 0 { State::Absent } else { State::Changed })?;
     apply(stage, &fields, |_| State::Absent)?;
     until(Duration::from_secs(60), || Ok((self::objects(stage)? == objects).then_some(())))
         .map_err(|e| format!("{e}: {objects:?} became {:?}", self::objects(stage)))?;
+    assert_eq!(volume()?, "1Gi", "a database outlives its block");
     stage.kubectl(&["delete", "saas", NAME, "-n", NAME, "--timeout=120s"])?;
-    assert_eq!(ours(&stage.inventory()?), ours(&empty));
+    assert_eq!(rows(stage, "fields/fields")?, Vec::<Value>::new());
     stage.kubectl(&["delete", "namespace", NAME, "--wait=false"]).map(drop)
 }
 
@@ -181,16 +183,4 @@ fn objects(stage: &Stage) -> Outcome<Vec<String>> {
     let mut named: Vec<String> = named.filter(|name| !name.contains("ControllerRevision")).collect();
     named.sort();
     Ok(named)
-}
-
-/// The rows of this application, wherever they stand.
-fn ours(inventory: &Value) -> Vec<String> {
-    match inventory {
-        Value::Object(map) if map.values().any(|v| v.as_str().is_some_and(|text| text.contains("fields"))) => {
-            vec![inventory.to_string()]
-        }
-        Value::Object(map) => map.values().flat_map(ours).collect(),
-        Value::Array(list) => list.iter().flat_map(ours).collect(),
-        _ => Vec::new(),
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::apps::{all_blocks, hello};
+use crate::apps::{self, all_blocks, hello};
 use crate::stage::{Outcome, Stage, run, until};
 
 /// How often the leader is killed, and how many applications go live meanwhile.
@@ -88,24 +88,10 @@ fn processes_of(uid: &str) -> Outcome<Vec<String>> {
 
 /// What stands at all vendors for an application, with `NAME` in place of its name, and without marks.
 fn rows(stage: &Stage, name: &str) -> Outcome<Vec<String>> {
-    let mut found = Vec::new();
-    collect(&stage.inventory()?, &format!("{name}.example.com"), &mut found);
-    collect(&stage.inventory()?["sentry"], &format!("kills-{name}"), &mut found);
+    let found = apps::rows(stage, &format!("kills/{name}"))?;
     let mut plain: Vec<String> = found.into_iter().map(|row| plain(row).to_string().replace(name, "NAME")).collect();
     plain.sort();
     Ok(plain)
-}
-
-/// Every row with a field that contains a text.
-fn collect(inventory: &Value, text: &str, found: &mut Vec<Value>) {
-    match inventory {
-        Value::Object(row) if row.values().any(|v| v.as_str().is_some_and(|v| v.contains(text))) => {
-            found.push(inventory.clone())
-        }
-        Value::Object(map) => map.values().for_each(|value| collect(value, text, found)),
-        Value::Array(rows) => rows.iter().for_each(|row| collect(row, text, found)),
-        _ => {}
-    }
 }
 
 /// A row without what names the object's uid or the attempt that made it.

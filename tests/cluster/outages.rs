@@ -192,6 +192,8 @@ impl Vendor {
         let message = said["message"].as_str().unwrap_or_default();
         let named = message.contains(self.called) && message.contains(self.account.0);
         assert!(named && message.contains(words), "{message}");
+        let person = reason == "CredentialDenied";
+        assert!(message.ends_with("golive tries again by itself") != person, "{message}");
         assert!(!message.contains(self.credential(stage)), "the credential is shown");
         Ok(())
     }

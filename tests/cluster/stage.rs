@@ -25,34 +25,28 @@ pub const RESYNC: u64 = 5;
 pub const REFRESH: u64 = 10;
 /// How the operator is known to the API server.
 const OPERATOR: &str = "system:serviceaccount:golive-system:golive";
-/// The images of the applications.
-const IMAGES: [&str; 2] = ["csvboard", "hello"];
-
-/// The versions that releases go to, beside the first.
-pub const VERSIONS: [&str; 4] = ["csvboard:2.4.0", "csvboard:2.5.0", "csvboard:2.5.1-broken", "csvboard:2.5.2-broken"];
 
 pub struct Stage {
     pub world: World,
     pub env: BTreeMap<&'static str, String>,
 }
 
-/// The stage, set by the first scenario that asks.
-pub fn stage() -> Outcome<&'static Stage> {
+/// The stage, set with these images by the first scenario that asks.
+pub fn stage(images: &[&str]) -> Outcome<&'static Stage> {
     static STAGE: OnceLock<Result<Stage, String>> = OnceLock::new();
-    Ok(STAGE.get_or_init(|| Stage::set().map_err(|e| e.to_string())).as_ref().map_err(Clone::clone)?)
+    Ok(STAGE.get_or_init(|| Stage::set(images).map_err(|e| e.to_string())).as_ref().map_err(Clone::clone)?)
 }
 
 impl Stage {
-    fn set() -> Outcome<Stage> {
+    fn set(images: &[&str]) -> Outcome<Stage> {
         world::install::build(&[])?;
         // Nothing of an earlier run: what another version left there is another test.
         if std::env::var_os("WORLD_KEEP").is_none() {
             world::down(&name())?;
         }
         let world = world::up(&name())?;
-        for archive in world::image::build_named(
-            &IMAGES.iter().chain(&VERSIONS).map(|name| (*name).to_owned()).collect::<Vec<_>>(),
-        )? {
+        let images: Vec<String> = images.iter().map(|name| (*name).to_owned()).collect();
+        for archive in world::image::build_named(&images)? {
             world.import_image(&archive)?;
         }
         world.set_up_platform()?;

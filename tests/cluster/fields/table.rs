@@ -153,8 +153,8 @@ fn values() -> Vec<Field> {
             "database.sqlite.size",
             10,
             [json!("1Gi"), json!("1Gi")],
-            Shown::Object("pvc/fields-data", "/spec/resources/requests/storage"),
-            [json!("1Gi"), json!("1Gi"), json!("1Gi")],
+            Shown::Env("DATABASE_FILE"),
+            [none.clone(), json!("/store/app.sqlite3"), none.clone()],
         ),
         field(
             "database.sqlite.file",

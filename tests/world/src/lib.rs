@@ -24,6 +24,7 @@ mod pki;
 pub mod place;
 pub mod platform;
 pub mod reach;
+pub mod refuse;
 pub mod step;
 pub mod sweep;
 mod up;

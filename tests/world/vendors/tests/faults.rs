@@ -4,8 +4,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::World;
+use common::{TOKEN, World};
 use serde_json::{Value, json};
+use vendors::message::fingerprint;
 
 const RECORD: &str = r#"{"type":"TXT","name":"t","content":"v"}"#;
 
@@ -47,6 +48,22 @@ async fn status_answers_in_the_vendors_stead_so_many_times() {
     assert_eq!(rows(&world), 0);
     assert_eq!(post(&world, &path).await.unwrap().status(), 200);
     assert_eq!(rows(&world), 1);
+}
+
+#[tokio::test]
+async fn a_fault_of_one_credential_spares_the_others_and_is_forgotten_alone() {
+    let world = World::start("fault-credential").await;
+    let path = zone(&world).await;
+    let status =
+        |code: u16, credential: &str| json!({"kind": "status", "code": code, "times": 9, "credential": credential});
+    order(&world, status(503, "000000000000")).await;
+    assert_eq!(post(&world, &path).await.unwrap().status(), 200, "somebody else's");
+    let own = fingerprint(TOKEN);
+    order(&world, status(502, &own)).await;
+    assert_eq!(post(&world, &path).await.unwrap().status(), 502);
+    world.control("DELETE", &format!("/faults?credential={own}"), json!({})).await;
+    assert_eq!(world.control("GET", "/faults", json!({})).await.as_array().unwrap().len(), 1);
+    assert_ne!(post(&world, &path).await.unwrap().status(), 502);
 }
 
 #[tokio::test]
