@@ -52,6 +52,12 @@ impl Children {
         self.0.insert((kind, object.name_any()), Arc::new(object));
         self
     }
+
+    /// The same without an object.
+    pub fn without(mut self, kind: Kind, name: &str) -> Self {
+        self.0.remove(&(kind, name.to_owned()));
+        self
+    }
 }
 
 /// Whether a kind's watch has brought its first full list.

@@ -107,34 +107,16 @@ impl Observer {
         let namespace = saas.namespace().unwrap_or_default();
         let (labels, vault) = tokio::join!(self.namespace_labels(&namespace), self.vault(saas));
         let namespace_labels = labels.unwrap_or_default();
-        let mut world = World {
-            now: self.outside.now(),
-            entropy: self.outside.entropy(),
-            config: self.config.clone(),
-            mark: mark(&self.cluster, saas),
-            children: self.cache.of(&owner(saas)),
-            served: Kind::ALL.into_iter().filter(|kind| self.cache.presence(*kind) == Presence::Served).collect(),
-            ground: self.ground.facts(),
-            accounts: self.accounts.seen_by(&namespace_labels),
-            rivals: self.rivals(saas),
-            operations: self.operations_of(saas),
-            trust: self.trust(),
-            namespace_labels,
-            vault,
-            sources: BTreeMap::new(),
-            zones: BTreeMap::new(),
-            records: BTreeMap::new(),
-            endpoints: BTreeMap::new(),
-            monitors: BTreeMap::new(),
-            projects: BTreeMap::new(),
-            certificate: Ok(None),
-            order: Ok(None),
-            window: None,
-            published: BTreeMap::new(),
-            copies: BTreeMap::new(),
-            outcomes: BTreeMap::new(),
-            troubles: BTreeMap::new(),
-        };
+        let marked = mark(&self.cluster, saas);
+        let mut world = World::new(self.outside.now(), self.outside.entropy(), self.config.clone(), marked);
+        world.children = self.cache.of(&owner(saas));
+        world.served = Kind::ALL.into_iter().filter(|kind| self.cache.presence(*kind) == Presence::Served).collect();
+        world.accounts = self.accounts.seen_by(&namespace_labels);
+        world.ground = self.ground.facts();
+        world.rivals = self.rivals(saas);
+        world.operations = self.operations_of(saas);
+        world.trust = self.trust();
+        (world.namespace_labels, world.vault) = (namespace_labels, vault);
         let ask = Ask { saas, world: &world };
         let (sources, copies, outcomes, troubles) =
             tokio::join!(self.sources(ask), self.copies(ask), self.outcomes(ask), self.troubles(ask));

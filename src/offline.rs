@@ -1,86 +1,86 @@
-//! `golive plan`: what a manifest calls for, as text, without a cluster.
+//! `golive plan`: the whole go-live that a manifest calls for, as text, without a cluster.
+//!
+//! It is no second planner: the plan of each pass is carried out on a World in which everything succeeds ([`happen`]), and
+//! the next pass plans from there, until nothing is left to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod assumed;
+mod certificate;
+mod happen;
+pub mod judge;
+mod rows;
+mod text;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use serde_json::Value;
 
-use crate::api::SaasDeployment;
-use crate::config::{Config, Gateway};
-use crate::kinds::Kind;
-use crate::objects::Children;
-use crate::plan::{Part, Steps, plan};
-use crate::rows::Mark;
-use crate::vault::Vault;
-use crate::world::World;
+use crate::api::{ProviderAccount, SaasDeployment};
+use crate::plan::plan;
+use text::Transcript;
 
-/// Renders each SaasDeployment of a YAML file: its parts, their objects, and what each waits for.
+/// Passes after which a go-live that does not come to rest is told as it stands.
+const MOST_PASSES: usize = 200;
+
+/// Accounts by name.
+type Accounts = BTreeMap<String, Arc<ProviderAccount>>;
+
+/// Renders the go-live of each SaasDeployment of a YAML file: objects, rows at vendors, Jobs, and what waits for what.
+/// ProviderAccounts of the file are used; others that it needs are assumed, as are its Secrets and zones.
 ///
 /// # Errors
-/// The file is no YAML, or has no SaasDeployment in it.
+/// The file is no YAML, has no SaasDeployment in it, or has an object that the API server would refuse.
 pub fn render(text: &str) -> Result<String, String> {
-    let documents: Vec<serde_json::Value> =
+    let documents: Vec<Value> =
         serde_saphyr::from_multiple(text).map_err(|e| format!("the manifest is not YAML: {e}"))?;
-    let ours = documents.into_iter().filter(|document| document["kind"] == "SaasDeployment");
-    let mut out = String::new();
-    for document in ours {
-        let saas: SaasDeployment =
-            serde_json::from_value(document).map_err(|e| format!("the SaasDeployment does not fit its schema: {e}"))?;
-        describe(&mut out, &saas);
+    let ours: Vec<Value> = documents.into_iter().filter(|document| judge::schema_of(document).is_some()).collect();
+    refuse(&ours)?;
+    let accounts = of_kind::<ProviderAccount>(&ours, "ProviderAccount")?;
+    let accounts: Accounts =
+        accounts.into_iter().filter_map(|account| Some((account.metadata.name.clone()?, Arc::new(account)))).collect();
+    let deployments = of_kind::<SaasDeployment>(&ours, "SaasDeployment")?;
+    if deployments.is_empty() {
+        return Err("the file has no SaasDeployment in it: nothing is planned".into());
     }
-    if out.is_empty() { Err("the file has no SaasDeployment in it".into()) } else { Ok(out) }
+    let told: Vec<String> = deployments.into_iter().map(|saas| go_live(saas, &accounts)).collect();
+    Ok(told.join("\n"))
 }
 
-fn describe(out: &mut String, saas: &SaasDeployment) {
-    let plan = plan(saas, &nothing());
-    out.push_str(&format!("SaasDeployment {}\n", saas.metadata.name.as_deref().unwrap_or_default()));
-    for (part, verdict) in &plan.parts {
-        match verdict {
-            Ok(steps) => part_text(out, *part, steps),
-            Err(hold) => out.push_str(&format!("  {}\n    waits: {}: {}\n", part.word(), hold.reason, hold.message)),
+/// Refuses what the API server would refuse, with everything that is wrong.
+fn refuse(documents: &[Value]) -> Result<(), String> {
+    let name = |document: &Value| document["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
+    let faults: Vec<String> = documents
+        .iter()
+        .flat_map(|document| {
+            let whose = format!("{} {}", document["kind"].as_str().unwrap_or_default(), name(document));
+            judge::faults(document, None).into_iter().map(move |fault| format!("\n  {whose}: {fault}"))
+        })
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(format!("the API server would refuse this file:{}", faults.concat())) }
+}
+
+fn of_kind<K: serde::de::DeserializeOwned>(documents: &[Value], kind: &str) -> Result<Vec<K>, String> {
+    let ours = documents.iter().filter(|document| document["kind"] == kind);
+    let read = ours.map(|document| serde_json::from_value(document.clone()));
+    read.collect::<Result<_, _>>().map_err(|e| format!("the {kind} does not fit its schema: {e}"))
+}
+
+/// Plans pass after pass until one changes nothing.
+fn go_live(mut saas: SaasDeployment, accounts: &Accounts) -> String {
+    assumed::identify(&mut saas);
+    let (mut world, assumptions) = assumed::world(&saas, accounts);
+    let mut transcript = Transcript::new(&saas, &assumptions);
+    for _ in 0..MOST_PASSES {
+        let planned = plan(&saas, &world);
+        let (next, happened) = happen::carry_out(&saas, &world, &planned);
+        transcript.pass(&planned, &happened);
+        if !happened.anything {
+            return transcript.end(&planned);
         }
+        world = next;
     }
+    transcript.restless()
 }
 
-fn part_text(out: &mut String, part: Part, steps: &Steps) {
-    out.push_str(&format!("  {}\n", part.word()));
-    for manifest in &steps.manifests {
-        out.push_str(&format!("    {manifest}\n"));
-    }
-    if let Some(hold) = &steps.waits {
-        out.push_str(&format!("    waits: {}: {}\n", hold.reason, hold.message));
-    }
-}
-
-/// A world in which nothing has happened yet.
-pub fn nothing() -> World {
-    let gateway = Gateway { class: "gateway-class".into(), shared: None, namespace: None };
-    World {
-        now: Timestamp::UNIX_EPOCH,
-        entropy: [0; 32],
-        config: Arc::new(Config { gateway: Some(gateway), ..Config::default() }),
-        mark: Mark { cluster: "00000000".into(), owner: "000000000000".into(), label: String::new() },
-        children: Children::default(),
-        served: BTreeSet::from(Kind::ALL),
-        ground: Arc::default(),
-        vault: Ok(Vault::default()),
-        sources: BTreeMap::new(),
-        accounts: BTreeMap::new(),
-        rivals: BTreeMap::new(),
-        zones: BTreeMap::new(),
-        records: BTreeMap::new(),
-        endpoints: BTreeMap::new(),
-        monitors: BTreeMap::new(),
-        projects: BTreeMap::new(),
-        certificate: Ok(None),
-        order: Ok(None),
-        window: None,
-        published: BTreeMap::new(),
-        copies: BTreeMap::new(),
-        outcomes: BTreeMap::new(),
-        troubles: BTreeMap::new(),
-        operations: Vec::new(),
-        namespace_labels: BTreeMap::new(),
-        trust: None,
-    }
-}
+#[cfg(test)]
+mod tests;

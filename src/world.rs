@@ -125,6 +125,38 @@ pub struct Pending {
 }
 
 impl World {
+    /// A world of which nothing was seen yet: its clock, its randomness, the operator's configuration and the object's mark.
+    pub fn new(now: Timestamp, entropy: [u8; 32], config: Arc<Config>, mark: Mark) -> Self {
+        World {
+            now,
+            entropy,
+            config,
+            mark,
+            children: Children::default(),
+            ground: Arc::default(),
+            served: BTreeSet::new(),
+            vault: Ok(Vault::default()),
+            sources: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            rivals: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            records: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            monitors: BTreeMap::new(),
+            projects: BTreeMap::new(),
+            certificate: Ok(None),
+            order: Ok(None),
+            window: None,
+            published: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            operations: Vec::new(),
+            namespace_labels: BTreeMap::new(),
+            trust: None,
+        }
+    }
+
     /// The vault, or why it cannot be read.
     pub fn vault(&self) -> Result<&Vault, Hold> {
         self.vault.as_ref().map_err(Hold::from)

@@ -1,13 +1,12 @@
 //! The definitions of the API: what they accept, what they refuse, and that every leaf obeys the rules.
 
-#[path = "api/judge.rs"]
-mod judge;
 #[path = "api/leaves.rs"]
 mod leaves;
 
 use std::path::Path;
 
 use golive::api::{ProviderAccount, SaasDeployment, crd_yaml, crds};
+use golive::offline::judge;
 use serde_json::{Value, json};
 
 /// The largest definition, in bytes of JSON: far below what an annotation of kubectl holds.
@@ -35,12 +34,6 @@ fn file(path: &Path) -> File {
     let text = std::fs::read_to_string(path).unwrap();
     let documents = serde_saphyr::from_multiple(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     File { name: path.display().to_string(), head: text.lines().next().unwrap_or_default().to_owned(), documents }
-}
-
-/// The schema for an object, by its kind.
-pub fn schema_of(object: &Value) -> Value {
-    let crd = crds().into_iter().find(|crd| crd["spec"]["names"]["kind"] == object["kind"]);
-    crd.unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
 #[test]
@@ -91,7 +84,7 @@ fn our_types_and_the_schema_default_alike() {
                 true => serde_json::from_value(document.clone()).unwrap(),
                 false => continue,
             };
-            let defaulted = judge::defaulted(&schema_of(document), document);
+            let defaulted = judge::defaulted(document);
             assert_eq!(json!(saas.spec), defaulted["spec"], "{}", file.name);
         }
     }

@@ -49,6 +49,8 @@ fn what_decides_is_pure() {
         "src/fault.rs",
         "src/vault.rs",
         "src/kinds.rs",
+        "src/offline.rs",
+        "src/offline",
         "src/api",
     ];
     for path in pure.iter().flat_map(|under| files(under)) {

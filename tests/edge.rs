@@ -10,8 +10,8 @@ use golive::certificate::Certificate;
 use golive::config::Config;
 use golive::ground::{Facts, Listener, SharedGateway};
 use golive::kinds::Kind;
-use golive::offline::nothing;
 use golive::plan::{Part, Steps, plan};
+use golive::rows::Mark;
 use golive::world::World;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -33,8 +33,10 @@ fn whole() -> SaasDeployment {
 }
 
 fn world(config: &str, facts: Facts) -> World {
-    let mut world = nothing();
-    world.config = Arc::new(Config::read(config).unwrap());
+    let mark = Mark { cluster: "00000000".into(), owner: "000000000000".into(), label: String::new() };
+    let config = Arc::new(Config::read(config).unwrap());
+    let mut world = World::new(Timestamp::UNIX_EPOCH, [0; 32], config, mark);
+    world.served = Kind::ALL.into();
     world.ground = Arc::new(facts);
     world.namespace_labels = BTreeMap::from([("tenant".to_owned(), "yes".to_owned())]);
     let names = ["app.example.com", "www.app.example.com"].map(str::to_owned);

@@ -1,4 +1,4 @@
-//! A manifest in, the plan of its first pass out: whole, as text. `GOLDEN=write cargo test --test golden` writes anew.
+//! A manifest in, its whole go-live out, as text. `GOLDEN=write cargo test --test golden` writes anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,27 @@ fn examples() -> Vec<PathBuf> {
 
 #[test]
 fn each_example_plans_as_written_down() {
-    let write = option_env!("GOLDEN").is_some_and(|mode| mode == "write");
     for example in examples() {
-        let plan = golive::offline::render(&fs::read_to_string(&example).unwrap()).unwrap();
-        let name = format!("{}.txt", example.file_stem().unwrap().to_string_lossy());
-        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-        if write {
-            fs::write(&golden, &plan).unwrap();
-        }
-        assert_eq!(plan, fs::read_to_string(&golden).unwrap_or_default(), "{}", golden.display());
+        let name = example.file_stem().unwrap().to_string_lossy().into_owned();
+        agrees(&name, &fs::read_to_string(&example).unwrap());
     }
+}
+
+#[test]
+fn an_example_beside_the_accounts_of_its_platform_plans_as_written_down() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let [accounts, csvboard] = ["accounts.yaml", "s0-csvboard.yaml"].map(|name| folder.join(name));
+    let text = format!("{}\n---\n{}", fs::read_to_string(accounts).unwrap(), fs::read_to_string(csvboard).unwrap());
+    agrees("s0-csvboard-with-accounts", &text);
+}
+
+fn agrees(name: &str, manifest: &str) {
+    let plan = golive::offline::render(manifest).unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));
+    if option_env!("GOLDEN").is_some_and(|mode| mode == "write") {
+        fs::write(&golden, &plan).unwrap();
+    }
+    assert_eq!(plan, fs::read_to_string(&golden).unwrap_or_default(), "{}", golden.display());
 }
 
 #[test]
@@ -34,14 +45,26 @@ fn a_plan_is_the_same_whenever_it_is_asked_for() {
 }
 
 #[test]
-fn what_is_no_saas_deployment_is_refused_with_a_reason() {
+fn what_the_api_server_would_refuse_is_refused_with_field_and_advice() {
+    let saas = |spec: &str| {
+        format!("apiVersion: golive.dev/v1alpha1\nkind: SaasDeployment\nmetadata: {{name: a}}\nspec: {spec}")
+    };
     let cases = [
-        ("a: [", "not YAML"),
-        ("kind: Service", "no SaasDeployment"),
-        ("kind: SaasDeployment\nspec: {image: 7}", "does not fit its schema"),
+        ("a: [".to_owned(), "not YAML"),
+        ("kind: Service".to_owned(), "no SaasDeployment"),
+        (saas("{image: 7}"), "SaasDeployment a: spec.image in body must be of type string"),
+        (saas("{image: a, replcas: 2}"), "unknown field \"spec.replcas\": did you mean `replicas`?"),
+        (
+            saas("{image: a, redirectFrom: [b.example.com]}"),
+            "`redirectFrom` needs `domains` to redirect to: add at least one domain",
+        ),
+        (
+            saas("{image: a, port: 0}"),
+            "spec.port in body should be greater than or equal to 1 (port is where the application listens.)",
+        ),
     ];
     for (text, expected) in cases {
-        let why = golive::offline::render(text).unwrap_err();
+        let why = golive::offline::render(&text).unwrap_err();
         assert!(why.contains(expected), "{text}: {why}");
     }
 }

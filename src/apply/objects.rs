@@ -167,22 +167,26 @@ fn quantity(text: &str) -> Option<u128> {
     Some(value.checked_mul(scale)? / 10u128.checked_pow(digits)?)
 }
 
-/// Deletes objects of ours that no part wants: of parts that hold, nothing.
+/// Deletes objects of ours that no part wants.
 pub async fn prune(observer: &Observer, ask: Ask<'_>, plan: &Plan, done: &mut Done) {
     if ask.saas.metadata.deletion_timestamp.is_some() {
         return;
     }
-    for (kind, object) in ask.world.children.iter() {
-        let label = object.labels().get(PART);
-        let Some(part) = Part::ALL.into_iter().find(|part| label.is_some_and(|l| l == part.word())) else { continue };
-        if is_owned(ask, object) && !is_wanted(plan.parts.get(&part), kind, &object.name_any()) {
-            let result = delete(observer, ask, kind, &object.name_any()).await;
-            done.parts
-                .entry(part)
-                .or_default()
-                .record(format!("{} {} deleted", kind.name(), object.name_any()), result);
-        }
+    for (part, kind, name) in unwanted(ask, plan) {
+        let result = delete(observer, ask, kind, &name).await;
+        done.parts.entry(part).or_default().record(format!("{} {name} deleted", kind.name()), result);
     }
+}
+
+/// The objects of ours that no part wants: of parts that hold, none.
+pub fn unwanted(ask: Ask<'_>, plan: &Plan) -> Vec<(Part, Kind, String)> {
+    let part_of = |object: &DynamicObject| {
+        let label = object.labels().get(PART)?;
+        Part::ALL.into_iter().find(|part| label == part.word())
+    };
+    let owned = ask.world.children.iter().filter(|(_, object)| is_owned(ask, object));
+    let known = owned.filter_map(|(kind, object)| Some((part_of(object)?, kind, object.name_any())));
+    known.filter(|(part, kind, name)| !is_wanted(plan.parts.get(part), *kind, name)).collect()
 }
 
 /// Only what carries our reference is removed: not what is retained, nor what CronJobs made.

@@ -114,8 +114,10 @@ fn task(challenges: &[&Challenge]) -> SolveTask {
 mod tests {
     use super::*;
     use crate::api::{ProviderAccount, SaasDeployment};
+    use crate::config::{Config, Gateway};
     use crate::fault::Fault;
     use crate::plan::{AcmeStep, Part, plan};
+    use crate::rows::Mark;
     use crate::vendors::acme::{ChallengeState, Kind as Proof, Progress, Status};
     use crate::world::{Account, Pending, World};
     use jiff::Timestamp;
@@ -156,7 +158,11 @@ mod tests {
             challenges: vec![challenge],
             error: None,
         };
-        let mut world = crate::offline::nothing();
+        let gateway = Gateway { class: "gateway-class".into(), shared: None, namespace: None };
+        let config = Config { gateway: Some(gateway), ..Config::default() };
+        let mark = Mark { cluster: "00000000".into(), owner: "000000000000".into(), label: String::new() };
+        let mut world = World::new(Timestamp::UNIX_EPOCH, [0; 32], Arc::new(config), mark);
+        world.served = Kind::ALL.into();
         let credentials = Ok(BTreeMap::new());
         world.accounts.insert("ca".into(), Account { object: Arc::new(account), allowed: true, credentials });
         world.zones.insert("app.example.org".into(), Ok(None));
