@@ -1,4 +1,4 @@
-.PHONY: demo test test-apps lint world world-down
+.PHONY: demo test test-apps lint world world-down deny
 
 APPS := tests/world/apps
 
@@ -28,3 +28,7 @@ world:
 
 world-down:
 	cargo run --quiet -p world -- down
+
+# With the advisory database, where it can be reached; tests/dependencies.rs checks the rest of deny.toml without it.
+deny:
+	cargo deny check

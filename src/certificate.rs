@@ -205,6 +205,7 @@ fn is_issued_by(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>)
 }
 
 /// A new private key (P-256, PKCS#8 in PEM), for an account or a certificate. The only impure function here.
+#[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "a key is fresh randomness"))]
 pub fn new_key() -> Result<SecretString, String> {
     let key = rcgen::KeyPair::generate().map_err(|e| format!("no key could be made: {e}"))?;
     Ok(key.serialize_pem().into())

@@ -6,11 +6,15 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
+use tower::layer::layer_fn;
+use tower::timeout::Timeout;
+use tower_http::timeout::ResponseBodyTimeout;
 
 use crate::fault::{Fault, Seen};
 use crate::kinds::Kind;
@@ -20,6 +24,17 @@ pub const MANAGER: &str = "golive";
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(15);
 
+/// How long the API server may take to begin an answer, that of a watch too.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long an answer may pause. A watch is ended by the server before that (kube asks it to, after 290 s), and one
+/// that is silent for longer is a connection that nobody holds any more.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// A connection to the API server that is given up when it is silent: else a watch would wait for ever.
+pub fn patient<S>(service: S) -> Timeout<ResponseBodyTimeout<S>> {
+    Timeout::new(ResponseBodyTimeout::new(service, SILENCE), ANSWER)
+}
+
 /// A client for the cluster that the environment names: in a pod its own, else the kubeconfig's.
 ///
 /// # Errors
@@ -28,7 +43,8 @@ pub async fn connect() -> Result<Client, String> {
     let mut config =
         Config::infer().await.map_err(|e| format!("no cluster to work with: {e}; set KUBECONFIG or run in a pod"))?;
     config.default_retry = false;
-    Client::try_from(config).map_err(|e| format!("the kubeconfig cannot be used: {e}"))
+    let builder = ClientBuilder::try_from(config).map_err(|e| format!("the kubeconfig cannot be used: {e}"))?;
+    Ok(builder.with_layer(&layer_fn(patient)).build())
 }
 
 /// Awaits a call to the API server, but not for ever.

@@ -40,7 +40,7 @@ pub struct Config {
 pub struct Gateway {
     /// The GatewayClass of the gateways that golive makes, one for each application.
     pub class: String,
-    /// An existing Gateway that routes attach to instead; it brings its own certificate.
+    /// An existing Gateway that routes attach to instead; where it admits no listeners, it brings its own certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Shared>,
     /// The namespace that the gateway's pods run in: the only one that may reach applications. Default: any.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -55,14 +55,14 @@ pub fn children(
     cache: Arc<Cache>,
     kind: Kind,
 ) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
-    let config = watcher::Config::default().labels(&format!("{MANAGED_BY}=golive"));
-    let (resource, optional) = (kind.resource(), kind.is_optional());
-    let api = Api::all_with(client.clone(), &resource);
-    let owners = Followed { client, api, resource, config, optional }.rounds().map(move |event| match event {
+    let (resource, config) = (kind.resource(), watcher::Config::default().labels(&format!("{MANAGED_BY}=golive")));
+    let definition = kind.is_optional().then(|| absence::definition(&resource));
+    let followed = Followed { api: Api::all_with(client, &resource), config, definition };
+    let owners = followed.rounds().map(move |event| match event {
         Some(event) => cache.take(kind, event),
         None => {
             if cache.presence(kind) != Presence::Absent {
-                info!("this cluster does not serve {}: waiting for it", kind.name());
+                info!("this cluster does not serve {}: waiting for its definition", kind.name());
             }
             cache.absent(kind)
         }
@@ -74,11 +74,11 @@ pub fn children(
 pub fn ground(client: Client, ground: Arc<Ground>, plot: Plot) -> impl stream::Stream<Item = ()> + Send {
     let Site { resource, namespace, name } = plot.site();
     let api = match namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
+        Some(namespace) => Api::namespaced_with(client, &namespace, &resource),
+        None => Api::all_with(client, &resource),
     };
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let followed = Followed { client, api, resource, config, optional: true };
+    let followed = Followed { api, config, definition: Some(absence::definition(&resource)) };
     let changed = followed.rounds().map(move |event| ground.take(&plot, event));
     changed.filter_map(|changed| std::future::ready(changed.then_some(())))
 }
@@ -86,12 +86,10 @@ pub fn ground(client: Client, ground: Arc<Ground>, plot: Plot) -> impl stream::S
 /// Objects that are followed.
 #[derive(Clone)]
 struct Followed {
-    client: Client,
     api: Api<DynamicObject>,
-    resource: ApiResource,
     config: watcher::Config,
-    /// Whether the cluster may lack the kind.
-    optional: bool,
+    /// What brings the kind, where the cluster may lack it.
+    definition: Option<String>,
 }
 
 impl Followed {
@@ -102,7 +100,8 @@ impl Followed {
 
     /// One watch, until the kind turns out to be absent; then a pause until it may be there.
     fn round(self, earlier: u32) -> stream::BoxStream<'static, Option<watcher::Event<DynamicObject>>> {
-        let (kind, optional) = (self.resource.kind.clone(), self.optional);
+        let (kind, optional) = (self.api.resource_url().to_owned(), self.definition.is_some());
+        let absence = absence::end(self.api.clone().into_client(), self.definition.unwrap_or_default(), earlier);
         let seen = move |event: watcher::Result<watcher::Event<DynamicObject>>| match event {
             Err(e) if optional && absence::is_absent(&e) => None,
             Err(e) => {
@@ -114,8 +113,7 @@ impl Followed {
         let events = watcher(self.api, self.config).default_backoff().map(seen);
         let events = events.take_while(|seen| std::future::ready(seen.is_some()));
         let events = events.filter_map(|seen| std::future::ready(seen.flatten())).map(Some);
-        let over = absence::end(self.client, self.resource, earlier);
-        let pause = stream::once(over).filter_map(|()| std::future::ready(None));
+        let pause = stream::once(absence).filter_map(|()| std::future::ready(None));
         events.chain(stream::once(std::future::ready(None))).chain(pause).boxed()
     }
 }
@@ -189,7 +187,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     let done = observer.apply(ask, &plan).await;
     let left = left_behind(&plan, &done);
     if left.is_empty() {
-        release(observer, saas).await?;
+        release(context, saas).await?;
         return Ok(Action::await_change());
     }
     let since = saas.metadata.deletion_timestamp.as_ref().map(|t| world.now.duration_since(t.0).as_secs()).unwrap_or(0);
@@ -202,7 +200,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     let note = format!("after {limit} s of deleting, golive lets go and leaves behind: {}", left.join("; "));
     warn!("{note}");
     say(context, saas, &Said { warning: true, reason: "LeftBehind".into(), note, action: "Delete".into() }).await;
-    release(observer, saas).await?;
+    release(context, saas).await?;
     Ok(Action::await_change())
 }
 
@@ -237,9 +235,10 @@ async fn hold(observer: &Observer, saas: &SaasDeployment) -> Seen<()> {
     set_finalizers(observer, saas, finalizers).await
 }
 
-async fn release(observer: &Observer, saas: &SaasDeployment) -> Seen<()> {
+async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
     let others = saas.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
-    match set_finalizers(observer, saas, others).await {
+    context.metrics.gone(saas);
+    match set_finalizers(&context.observer, saas, others).await {
         Err(Fault::Rejected(_)) => Ok(()),
         result => result,
     }

@@ -172,3 +172,44 @@ fn value(data: &RData) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_resolver::proto::rr::Record;
+    use hickory_resolver::proto::rr::rdata::TXT;
+
+    fn question() -> Message {
+        let mut question = Message::query();
+        question.add_query(query("_acme-challenge.example.com", &RecordType::Txt).unwrap());
+        question
+    }
+
+    fn reply(question: &Message) -> Message {
+        let mut reply = question.clone();
+        reply.metadata.message_type = MessageType::Response;
+        let text = RData::TXT(TXT::new(vec!["proof".into(), "more".into()]));
+        reply.add_answer(Record::from_rdata(question.queries[0].name().clone(), 60, text));
+        reply
+    }
+
+    #[test]
+    fn an_answer_is_read() {
+        let question = question();
+        let read = answer(&reply(&question).to_vec().unwrap(), &question).unwrap();
+        assert_eq!(values(&read, WireType::TXT), Ok(vec!["proofmore".to_owned()]));
+    }
+
+    #[test]
+    fn no_datagram_breaks_the_reader_and_none_to_another_question_is_read() {
+        let question = question();
+        let (good, mut taken) = (reply(&question).to_vec().unwrap(), 0);
+        crate::fuzz::bytes(&[&good], 20_000, |datagram| {
+            if let Some(read) = answer(datagram, &question) {
+                assert_eq!(read.queries, question.queries);
+                taken += usize::from(values(&read, WireType::TXT).is_ok());
+            }
+        });
+        assert!(taken > 100, "the mutants are too far off to reach the reader of values: {taken}");
+    }
+}

@@ -190,13 +190,20 @@ fn minute() -> u64 {
 pub struct SolveTask {
     /// Key authorizations by token (RFC 8555, section 8.3).
     pub answers: BTreeMap<String, String>,
-    /// Where each token has to be seen before the solver is ready: URLs by token.
-    #[serde(default)]
-    pub seen_at: BTreeMap<String, String>,
     /// The port to listen on.
     #[serde(default = "solver_port")]
     pub port: u16,
     /// When it ends by itself, in seconds.
+    #[serde(default = "hour")]
+    pub deadline_seconds: u64,
+}
+
+/// The task of `golive look`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookTask {
+    /// What has to be seen, by URL.
+    pub proofs: BTreeMap<String, String>,
+    /// When it gives up, in seconds.
     #[serde(default = "hour")]
     pub deadline_seconds: u64,
 }
@@ -373,6 +380,13 @@ pub struct SolveFacts {
     pub answered: u64,
 }
 
+/// What `golive look` saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookFacts {
+    /// How many proofs were seen.
+    pub seen: usize,
+}
+
 /// Evidence that can be made shorter without losing what is decided by.
 pub trait Shorten {
     /// Leaves out the least important details.
@@ -419,6 +433,10 @@ impl Shorten for SmokeFacts {
 }
 
 impl Shorten for SolveFacts {
+    fn shorten(&mut self) {}
+}
+
+impl Shorten for LookFacts {
     fn shorten(&mut self) {}
 }
 

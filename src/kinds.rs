@@ -98,12 +98,6 @@ impl Kind {
         matches!(self, Gateway | ListenerSet | HttpRoute | Middleware | ServiceMonitor | PrometheusRule)
     }
 
-    /// The name of the CustomResourceDefinition that brings an optional kind.
-    pub fn definition(self) -> String {
-        let Coordinates(group, _, _, plural) = self.coordinates();
-        format!("{plural}.{group}")
-    }
-
     /// The kind of that name, if golive writes it.
     pub fn named(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)

@@ -113,7 +113,8 @@ fn is_free(lease: &Lease, now: Timestamp) -> bool {
     let Some(spec) = &lease.spec else { return true };
     let unheld = spec.holder_identity.as_deref().is_none_or(str::is_empty);
     let seconds = spec.lease_duration_seconds.unwrap_or(15);
-    let expired = spec.renew_time.as_ref().is_none_or(|t| t.0 + SignedDuration::from_secs(seconds.into()) < now);
+    let expired =
+        spec.renew_time.as_ref().is_none_or(|t| now.duration_since(t.0) > SignedDuration::from_secs(seconds.into()));
     unheld || expired
 }
 

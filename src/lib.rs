@@ -1,7 +1,10 @@
 //! golive takes a small SaaS to production from one manifest, keeps it there and proves it.
 //!
 //! The modules in reading order. `observe` is the only reader and the only clock, `plan` is pure,
-//! `apply` is the only writer and makes no choices, `report` is pure.
+//! `apply` is the only writer and makes no choices, `report` is pure. What may use a clock, randomness, the environment or
+//! a client of its own says so in place: clippy.toml denies it everywhere else.
+
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod accounts;
 pub mod api;
@@ -13,7 +16,10 @@ pub mod controller;
 pub mod dns;
 pub mod evidence;
 pub mod fault;
+#[cfg(test)]
+mod fuzz;
 pub mod ground;
+#[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "pods of their own: no World, the clock is theirs"))]
 pub mod jobs;
 pub mod kinds;
 pub mod lease;

@@ -1,5 +1,7 @@
 //! The command line: the only place for the environment and the exit code.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod run;
 
 use std::path::PathBuf;
@@ -39,6 +41,8 @@ enum Command {
     Smoke(Order),
     /// Answers a certificate authority's http-01 challenges (inside a pod).
     Solve(Order),
+    /// Looks for the proofs of http-01 challenges where the authority will (inside a pod).
+    Look(Order),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Restore(order) => jobs::restore(&order),
         Command::Smoke(order) => jobs::smoke(&order),
         Command::Solve(order) => jobs::solve(&order),
+        Command::Look(order) => jobs::look(&order),
     }
 }
 

@@ -18,6 +18,12 @@ struct Object {
     name: String,
 }
 
+impl Object {
+    fn of(saas: &SaasDeployment) -> Self {
+        Object { namespace: saas.namespace().unwrap_or_default(), name: saas.name_any() }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
@@ -57,7 +63,32 @@ impl Metrics {
     /// Notes whether an object is ready.
     pub fn ready(&self, saas: &SaasDeployment, status: &SaasDeploymentStatus) {
         let ready = status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
-        let object = Object { namespace: saas.namespace().unwrap_or_default(), name: saas.name_any() };
-        self.ready.get_or_create(&object).set(i64::from(ready));
+        self.ready.get_or_create(&Object::of(saas)).set(i64::from(ready));
+    }
+
+    /// Forgets an object that is gone: a gauge that stays would be an alert without end.
+    pub fn gone(&self, saas: &SaasDeployment) {
+        self.ready.remove(&Object::of(saas));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_is_gone_leaves_no_gauge() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        let saas = SaasDeployment::new("shop", Default::default());
+        let told = |registry: &Registry| {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+            text.contains("name=\"shop\"")
+        };
+        metrics.ready(&saas, &SaasDeploymentStatus::default());
+        assert!(told(&registry));
+        metrics.gone(&saas);
+        assert!(!told(&registry));
     }
 }

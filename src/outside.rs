@@ -120,6 +120,7 @@ pub struct Real {
 
 impl Real {
     /// One client for each set of roots: they keep their connections.
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the one client"))]
     fn client(&self, roots: Option<&String>) -> Result<Client, Broken> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&roots.cloned()) {
@@ -167,6 +168,7 @@ async fn whole(mut response: reqwest::Response, longest: usize) -> Result<Respon
     Ok(answer)
 }
 
+#[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "the one clock and the one randomness"))]
 impl Outside for Real {
     fn now(&self) -> Timestamp {
         Timestamp::now()

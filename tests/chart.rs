@@ -1,11 +1,16 @@
 //! The chart follows the code: its definitions, its rights and the values it hands over.
 
+#[path = "chart/rendered.rs"]
+mod rendered;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use golive::config::Config;
+use golive::ground::Plot;
 use golive::kinds::Kind;
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 
 fn chart(file: &str) -> String {
@@ -70,9 +75,18 @@ fn the_arrival_of_every_optional_kind_may_be_watched_and_no_other_definition() {
         .flat_map(|rule| rule["resourceNames"].as_array().unwrap())
         .map(|name| name.as_str().unwrap().to_owned())
         .collect();
-    let optional = Kind::ALL.into_iter().filter(|kind| kind.is_optional()).map(Kind::definition);
-    let classes = "gatewayclasses.gateway.networking.k8s.io".to_owned();
-    assert_eq!(granted, optional.chain([classes]).collect());
+    let kinds = Kind::ALL.into_iter().filter(|kind| kind.is_optional()).map(|kind| kind.resource());
+    let laid = Plot::GatewayClass(String::new()).site().resource;
+    let brought = |resource: ApiResource| format!("{}.{}", resource.plural, resource.group);
+    assert_eq!(granted, kinds.chain([laid]).map(brought).collect());
+}
+
+#[test]
+fn what_routes_rest_on_may_be_followed_and_not_changed() {
+    for plot in [Plot::GatewayClass("c".into()), Plot::IngressClass("c".into())] {
+        let resource = plot.site().resource;
+        assert_eq!(verbs("ClusterRole", &resource.group, &resource.plural), set(&["list", "watch"]), "{plot:?}");
+    }
 }
 
 #[test]

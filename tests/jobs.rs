@@ -2,6 +2,8 @@
 
 #[path = "jobs/backup.rs"]
 mod backup;
+#[path = "jobs/look.rs"]
+mod look;
 #[path = "jobs/restore.rs"]
 mod restore;
 #[path = "jobs/s3.rs"]

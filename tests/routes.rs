@@ -18,8 +18,14 @@ use platform::{
 use serde_json::{Value, json};
 use stage::{Outcome, Stage, run, stage, until};
 
-const IMAGES: &[&str] = &["csvboard", "hello"];
 const CSVBOARD: &str = include_str!("../examples/s0-csvboard.yaml");
+
+/// The stage, for one scenario at a time: each has another operator.
+fn alone() -> Outcome<(&'static Stage, MutexGuard<'static, ()>)> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok((stage(&["csvboard", "hello"])?, turn))
+}
 
 /// A SaasDeployment of `hello` at `name.example.com`, with more fields.
 fn hello((namespace, name): (&str, &str), more: Value) -> String {
@@ -37,19 +43,13 @@ fn leave(stage: &Stage, (namespace, name): (&str, &str)) -> Outcome<()> {
     stage.kubectl(&["delete", "saas", name, "-n", namespace, "--timeout=90s"]).map(drop)
 }
 
-/// One scenario at a time: each has the operator to itself.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn message(condition: &Value) -> &str {
     condition["message"].as_str().unwrap_or_default()
 }
 
 #[test]
 fn ingress_with_traefik_takes_applications_live_whole() -> Outcome<()> {
-    let (stage, _turn) = (stage(IMAGES)?, turn());
+    let (stage, _turn) = alone()?;
     operate(stage, json!({"ingress": {"class": "traefik"}}))?;
     stage.tenant("csvboard")?;
     stage.tenant("paths")?;
@@ -119,7 +119,7 @@ fn as_by_gateway(stage: &Stage) -> Outcome<()> {
 
 #[test]
 fn what_an_ingress_class_cannot_do_is_said() -> Outcome<()> {
-    let (stage, _turn) = (stage(IMAGES)?, turn());
+    let (stage, _turn) = alone()?;
     let who = ("limits", "limits");
     operate(stage, json!({"ingress": {"class": "other"}}))?;
     stage.tenant("limits")?;
@@ -150,7 +150,7 @@ fn what_an_ingress_class_cannot_do_is_said() -> Outcome<()> {
 
 #[test]
 fn a_shared_gateway_brings_its_certificate_and_that_is_said() -> Outcome<()> {
-    let (stage, _turn) = (stage(IMAGES)?, turn());
+    let (stage, _turn) = alone()?;
     let who = ("tenant", "shared");
     operate(stage, json!({"gateway": {"class": "traefik", "shared": {"name": "public", "namespace": "platform"}}}))?;
     let root = platform_certificate(stage)?;
@@ -204,7 +204,7 @@ fn on_the_shared_gateway(stage: &Stage, root: &str) -> Outcome<()> {
 /// written by the scenario, as such a gateway would.
 #[test]
 fn listeners_are_brought_to_a_gateway_that_takes_them() -> Outcome<()> {
-    let (stage, _turn) = (stage(IMAGES)?, turn());
+    let (stage, _turn) = alone()?;
     let who = ("bring", "bring");
     install_kinds(stage, "listener-sets")?;
     class_with_listener_sets(stage)?;
@@ -280,7 +280,7 @@ fn take_listeners(stage: &Stage) -> Outcome<()> {
 
 #[test]
 fn a_host_whose_zone_is_not_ours_is_proven_over_http() -> Outcome<()> {
-    let (stage, _turn) = (stage(IMAGES)?, turn());
+    let (stage, _turn) = alone()?;
     let (who, zone) = (("selfmade", "self"), "example.com");
     operate(stage, json!({"gateway": {"class": "traefik"}, "addresses": ["front.duespark.example"]}))?;
     outsider(stage, "selfmade")?;
@@ -311,7 +311,7 @@ fn solver(stage: &Stage) -> Outcome<String> {
 
 #[test]
 fn static_addresses_are_what_names_lead_to() -> Outcome<()> {
-    let (stage, _turn) = (stage(IMAGES)?, turn());
+    let (stage, _turn) = alone()?;
     operate(stage, json!({"gateway": {"class": "traefik"}, "addresses": ["front.pospal.example"]}))?;
     point(stage, ("pospal.example", "front.pospal.example"), &stage.env["GATEWAY_HOST"])?;
     stage.tenant("fixed")?;
@@ -332,7 +332,7 @@ fn static_addresses_are_what_names_lead_to() -> Outcome<()> {
 
 #[test]
 fn a_gateway_api_that_comes_late_is_taken_up_without_a_touch() -> Outcome<()> {
-    let (stage, _turn) = (stage(IMAGES)?, turn());
+    let (stage, _turn) = alone()?;
     let who = ("late", "late");
     operate(stage, json!({"gateway": {"class": "traefik"}}))?;
     let before = starts(stage)?;

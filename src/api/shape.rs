@@ -71,10 +71,11 @@ texts! {
     Label: 63, r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
     /// The name of a Kubernetes object.
     ObjectName: 253, r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
-    /// A host's name with at least one dot, in lower case.
-    Host: 253, r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
+    /// A host's name with at least one dot, in lower case. No address has a last label that begins with a letter, in
+    /// whatever way it is written: <https://url.spec.whatwg.org/#ends-in-a-number-checker>.
+    Host: 253, r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$";
     /// A host's name, or `*.` and all names one label below.
-    HostPattern: 253, r"^(\*\.)?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
+    HostPattern: 253, r"^(\*\.)?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$";
     /// The name of an environment variable.
     EnvName: 128, r"^[A-Za-z_][A-Za-z0-9_]*$";
     /// A key of a Secret or ConfigMap.

@@ -268,4 +268,11 @@ mod tests {
         assert!(!is_same_quantity(&json!("1Gi"), &json!("1G")));
         assert!(!is_same_quantity(&json!("csvboard"), &json!("hello")));
     }
+
+    #[test]
+    fn no_text_breaks_the_reader_of_quantities() {
+        crate::fuzz::texts(&["1.5Gi", "250m", "99999999999999999999", "1Ti", "0.001k"], 20_000, |text| {
+            assert!(quantity(text).is_none() || text.contains(|c: char| c.is_ascii_digit()), "{text}")
+        });
+    }
 }

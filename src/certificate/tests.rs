@@ -281,3 +281,27 @@ mod orders {
         assert_eq!(serde_json::from_str::<Vec<Attempt>>(&text).unwrap(), ledger);
     }
 }
+
+#[test]
+fn no_chain_breaks_the_reader() -> Tested {
+    let made = made(authority("middle")?)?;
+    let chain = made.chain();
+    let (mut read, now) = (0, at("2026-02-01T00:00:00Z"));
+    crate::fuzz::texts(&[&chain, &made.leaf, made.key.expose_secret()], 1_000, |text| {
+        read += usize::from(Certificate::read(text).is_ok());
+        drop(verify(text, &made.key, &names(&NAMES), now));
+    });
+    assert!(read > 10, "{read}");
+    // Below the armour: the same with mutants of the certificate itself.
+    let der = CertificateDer::from_pem_slice(made.leaf.as_bytes())?;
+    crate::fuzz::bytes(&[der.as_ref()], 3_000, |mutant| {
+        let mutant = CertificateDer::from(mutant.to_vec());
+        drop(parse(&mutant).and_then(|certificate| leaf(&certificate)));
+    });
+    let mut unreadable = 0;
+    crate::fuzz::texts(&[made.key.expose_secret()], 300, |key| {
+        unreadable += usize::from(verify(&chain, &key.to_owned().into(), &names(&NAMES), now).is_err());
+    });
+    assert!(unreadable > 100, "{unreadable}");
+    Ok(())
+}

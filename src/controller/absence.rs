@@ -16,6 +16,11 @@ const SOON: Duration = Duration::from_secs(1);
 /// (<https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/apiserver-aggregation/>).
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// The name of the CustomResourceDefinition that brings a kind.
+pub fn definition(resource: &ApiResource) -> String {
+    format!("{}.{}", resource.plural, resource.group)
+}
+
 /// Whether a watch failed because the cluster does not serve the kind.
 pub fn is_absent(error: &watcher::Error) -> bool {
     match error {
@@ -28,9 +33,9 @@ pub fn is_absent(error: &watcher::Error) -> bool {
 }
 
 /// Waits until an absent kind may be there: its definition is made or changed, or enough time has passed.
-pub async fn end(client: Client, kind: ApiResource, earlier: u32) {
+pub async fn end(client: Client, definition: String, earlier: u32) {
     let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client);
-    let own = watcher::Config::default().fields(&format!("metadata.name={}.{}", kind.plural, kind.group));
+    let own = watcher::Config::default().fields(&format!("metadata.name={definition}"));
     let events = watcher(api, own).default_backoff();
     news(events.filter_map(|event| std::future::ready(event.ok())), earlier).await;
 }

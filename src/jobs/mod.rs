@@ -7,6 +7,7 @@ mod budget;
 mod child;
 mod drill;
 mod faults;
+mod look;
 mod recover;
 mod replace;
 mod restic;
@@ -28,7 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use self::budget::Budget;
-use crate::evidence::{BackupFacts, Evidence, Failure, RestoreFacts, Shorten, SmokeFacts, SolveFacts};
+use crate::evidence::{BackupFacts, Evidence, Failure, LookFacts, RestoreFacts, Shorten, SmokeFacts, SolveFacts};
 
 /// Where the task comes from and where the evidence goes. The contract is in [`crate::evidence`].
 #[derive(Clone, clap::Args)]
@@ -49,6 +50,11 @@ pub fn backup(order: &Order) -> ExitCode {
 /// `golive drill`.
 pub fn drill(order: &Order) -> ExitCode {
     conduct::<_, RestoreFacts, _>(order, drill::run)
+}
+
+/// `golive look`.
+pub fn look(order: &Order) -> ExitCode {
+    conduct::<_, LookFacts, _>(order, look::run)
 }
 
 /// `golive restore`.

@@ -97,14 +97,14 @@ fn object(schema: &Value, fields: &Map<String, Value>, path: &str) -> Vec<String
     missing.chain(present).collect()
 }
 
-/// What may have been meant by an unknown name.
+/// What may have been meant by an unknown name: one of which no more than half the letters, and three, are others.
 fn instead<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let mut near: Vec<(usize, &str)> =
-        known.map(|word| (distance(&name.to_lowercase(), &word.to_lowercase()), word)).collect();
-    near.sort_unstable();
-    match near.first() {
-        Some((0..=2, word)) => format!("did you mean `{word}`?"),
-        _ => format!("known here are {}", near.iter().map(|(_, word)| *word).collect::<Vec<_>>().join(", ")),
+    let known: Vec<&str> = known.collect();
+    let far = |word: &&&str| distance(&name.to_lowercase(), &word.to_lowercase());
+    let alike = |word: &&str| name.chars().zip(word.chars()).take_while(|(a, b)| a == b).count();
+    match known.iter().min_by_key(|word| (far(word), std::cmp::Reverse(alike(word)))) {
+        Some(word) if far(&word) <= 3.min(name.chars().count() / 2) => format!("did you mean `{word}`?"),
+        _ => format!("known here are {}", known.join(", ")),
     }
 }
 

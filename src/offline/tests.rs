@@ -54,3 +54,60 @@ fn a_stage_waits_for_the_one_before() {
     ];
     assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{told}");
 }
+
+#[test]
+fn no_file_breaks_the_plan() {
+    let mut planned = 0;
+    let minimal = include_str!("../../examples/minimal.yaml");
+    crate::fuzz::texts(&[minimal], 40, |text| planned += usize::from(render(text).is_ok()));
+    assert!(planned > 0);
+}
+
+/// An application with everything that has a time in the ledger, and the world in which it is live.
+fn live() -> (SaasDeployment, crate::world::World) {
+    let document = serde_saphyr::from_str(CSVBOARD).unwrap();
+    let mut saas = of_kind::<SaasDeployment>(&[document], "SaasDeployment").unwrap().remove(0);
+    saas.spec.payments.as_mut().unwrap().stripe.as_mut().unwrap().webhooks[0].rotate_after_days = Some(3650);
+    saas.spec.secrets.as_mut().unwrap().generate[0].rotate_after_days = Some(3650);
+    assumed::identify(&mut saas);
+    let (mut world, _) = assumed::world(&saas, &Accounts::new());
+    for _ in 0..30 {
+        world = happen::carry_out(&saas, &world, &plan(&saas, &world)).0;
+    }
+    (saas, world)
+}
+
+/// Plans and reports a pass.
+fn pass(saas: &SaasDeployment, world: &crate::world::World) {
+    let planned = plan(saas, world);
+    drop(crate::report::report(crate::plan::Ask { saas, world }, &planned, &Default::default()));
+}
+
+#[test]
+fn times_at_the_end_of_the_calendar_do_not_end_the_operator() {
+    let (saas, mut world) = live();
+    for at in [jiff::Timestamp::MAX, jiff::Timestamp::MIN] {
+        let ledger = &mut world.vault.as_mut().unwrap().ledger;
+        ledger.generated.values_mut().for_each(|made| *made = at);
+        ledger.webhooks.values_mut().filter_map(|webhook| webhook.current.as_mut()).for_each(|issued| issued.at = at);
+        ledger.orders.iter_mut().for_each(|order| order.at = at);
+        assert!(ledger.generated.len() + ledger.webhooks.len() + ledger.orders.len() >= 3);
+        pass(&saas, &world);
+    }
+}
+
+/// Tenants can write the ledger's annotation: whatever stands there, a pass over it must not end the operator.
+#[test]
+fn no_ledger_breaks_the_plan() {
+    let (saas, world) = live();
+    let written = serde_json::json!(world.vault.as_ref().unwrap().ledger);
+    let mut read = 0;
+    crate::fuzz::json(&written, 3_000, |ledger| {
+        let Ok(ledger) = serde_json::from_value(ledger.clone()) else { return };
+        let mut world = world.clone();
+        world.vault.as_mut().unwrap().ledger = ledger;
+        read += 1;
+        pass(&saas, &world);
+    });
+    assert!(read > 100, "{read}");
+}

@@ -304,3 +304,30 @@ fn drill_of(told: &Value) -> Option<vault::Backup> {
     let facts: RestoreFacts = facts(told)?;
     Some(vault::Backup { at: facts.time, snapshot: facts.snapshot, bytes: facts.bytes, rows: facts.contents.total })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told() -> Value {
+        json!({
+            "ok": true, "time": "2026-01-01T00:00:00Z", "source": "/data/a.db", "seconds": 1, "snapshot": "4f",
+            "bytes": 4096, "contents": {"tables": 1, "total": 7, "rows": {"users": 7}},
+            "targets": [{"account": "s3", "ok": true, "snapshot": "4f", "bytes": 4096, "added": 1, "removed": 0, "seconds": 1}],
+        })
+    }
+
+    #[test]
+    fn no_message_of_a_pod_breaks_the_reader() {
+        crate::fuzz::json(&told(), 5_000, |told| {
+            drop((backup_of(told), drill_of(told)));
+            drop(serde_json::from_value::<crate::evidence::Failure>(told.clone()));
+        });
+        let text = told().to_string();
+        crate::fuzz::texts(&[&text], 5_000, |text| {
+            if let Ok(told) = serde_json::from_str::<Value>(text) {
+                drop((backup_of(&told), drill_of(&told)));
+            }
+        });
+    }
+}

@@ -145,11 +145,19 @@ impl Ask<'_> {
     fn clear_account(self, account: &str, steps: &mut Steps) {
         let Some(ours) = steps.or_wait(self.ours(account)) else { return };
         if ours.is_empty() {
+            self.slots_at(account).into_iter().for_each(|slot| steps.note(Note::Webhook(slot, None)));
             return steps.note(Note::Forget(payments_at(account)));
         }
         for held in ours {
             steps.act(Action::Endpoint { account: account.to_owned(), change: Change::Delete(held.id.clone()) });
         }
+    }
+
+    /// The slots whose endpoints an account holds.
+    fn slots_at(self, account: &str) -> Vec<String> {
+        let Ok(vault) = &self.world.vault else { return Vec::new() };
+        let slots = vault.ledger.webhooks.iter().filter(|(_, webhook)| webhook.account == account);
+        slots.map(|(slot, _)| slot.clone()).collect()
     }
 
     /// Slots that the spec no longer names.
@@ -219,7 +227,7 @@ impl Ask<'_> {
 
     fn is_replacement_due(self, webhook: &StripeWebhook, current: &Issued, have: &Endpoint, want: &Endpoint) -> bool {
         let days = webhook.rotate_after_days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
-        let old = days.is_some_and(|days| current.at + days <= self.world.now);
+        let old = days.is_some_and(|days| self.world.now.duration_since(current.at) >= days);
         let fixed = want.api_version.is_some() && want.api_version != have.api_version;
         old || fixed || self.is_rotation_asked_since(&webhook.secret_env, current.at)
     }
@@ -261,7 +269,7 @@ impl Ask<'_> {
     fn retire(self, slot: Slot<'_>, steps: &mut Steps) {
         let Slot { webhook, account, state: Some(state), ours } = slot else { return };
         let Some(current) = &state.current else { return };
-        let over = current.at + OVERLAP <= self.world.now && self.is_environment_rolled();
+        let over = self.world.now.duration_since(current.at) >= OVERLAP && self.is_environment_rolled();
         let previous = state.previous.clone().filter(|_| !over);
         if previous.is_some() {
             steps.again = Some(std::time::Duration::from_secs(15));

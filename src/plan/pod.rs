@@ -244,7 +244,7 @@ fn millis(cpu: &str) -> u64 {
         None => {
             let (whole, fraction) = cpu.split_once('.').unwrap_or((cpu, ""));
             let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
-            whole.parse::<u64>().unwrap_or(0) * 1000 + fraction.parse::<u64>().unwrap_or(0)
+            whole.parse::<u64>().unwrap_or(0).saturating_mul(1000).saturating_add(fraction.parse::<u64>().unwrap_or(0))
         }
     }
 }
@@ -264,5 +264,13 @@ mod tests {
         let mut target = json!({"a": {"b": 1, "c": 2}});
         merge(&mut target, &json!({"a": {"b": 3}, "d": null}));
         assert_eq!(target["a"], json!({"b": 3, "c": 2}));
+    }
+
+    #[test]
+    fn no_text_breaks_the_reader_of_cpu_quantities() {
+        crate::fuzz::texts(&["1.5", "250m", "18446744073709551615", "99999999999999999999"], 20_000, |text| {
+            assert!(millis(text) == 0 || text.contains(|c: char| c.is_ascii_digit()), "{text}");
+        });
+        assert_eq!(millis("18446744073709551615"), u64::MAX);
     }
 }

@@ -59,8 +59,9 @@ impl Ask<'_> {
         if let (Some(_), None) = (old, made) {
             return vec![Note::Generated(generate.env.clone(), self.world.now)];
         }
-        let due =
-            |days: i32| made.is_some_and(|at| at + SignedDuration::from_hours(24 * i64::from(days)) <= self.world.now);
+        let due = |days: i32| {
+            made.is_some_and(|at| self.world.now.duration_since(at) >= SignedDuration::from_hours(24 * i64::from(days)))
+        };
         let asked = made.is_some_and(|at| self.is_rotation_asked_since(&generate.env, at));
         if old.is_some() && !generate.rotate_after_days.is_some_and(due) && !asked {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! The solver of http-01: a Job that answers the CA while an order is open, and the way to it. All of it goes with the order.
-//! <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+//! The solver of http-01: a Job that answers the CA while an order is open, the way to it, and a Job that looks whether
+//! the way leads there. All of it goes with the order. <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::names::hash_of;
-use super::pod::Runs;
+use super::pod::{Container, Runs};
 use super::{Action, Ask, Manifest, Steps};
-use crate::evidence::SolveTask;
+use crate::evidence::{LookTask, SolveTask};
 use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::vendors::acme::Challenge;
@@ -20,7 +20,7 @@ use crate::world::annotation;
 const PORT: u16 = 8089;
 /// How long one solver lives; another follows where the order is still open.
 const SECONDS: u64 = 1800;
-/// How often the order is looked at while nobody has pointed the host here. The Job's readiness is watched.
+/// How often the order is looked at while nobody has pointed the host here. The Jobs are watched.
 const LOOK: Duration = Duration::from_secs(30);
 /// Where a CA looks for proofs.
 const PATH: &str = "/.well-known/acme-challenge";
@@ -31,61 +31,62 @@ impl Ask<'_> {
     /// Declares the solver of these challenges.
     pub fn solver(self, challenges: &[&Challenge], steps: &mut Steps) {
         let name = self.named("solver");
-        self.solver_job(&name, challenges, steps);
+        let (solve, look) = tasks(challenges);
+        let mut container = self.worker("solve", &solve);
+        container.extra = json!({
+            "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+            "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
+        });
+        self.solver_job(&name, (&container, &solve.answers), steps);
+        // Not a readiness of the solver itself: Traefik leads Ingress to no pod that is not ready.
+        self.solver_job(&self.named("solver-look"), (&self.worker("look", &look), &solve.answers), steps);
         let ports = json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]);
-        // It is ready only when its proofs are seen, and they are seen through this Service.
-        let service = json!({"type": "ClusterIP", "selector": self.selector("solve"), "ports": ports, "publishNotReadyAddresses": true});
-        steps.declare(Manifest::new(Kind::Service, name.clone(), json!({"spec": service})));
-        let admitted = json!([{"from": [self.gateway_peer()], "ports": [{"port": PORT, "protocol": "TCP"}]}]);
-        let policy = json!({"podSelector": {"matchLabels": self.selector("solve")}, "policyTypes": ["Ingress"], "ingress": admitted});
-        steps.declare(Manifest::new(Kind::NetworkPolicy, name.clone(), json!({"spec": policy})));
+        let service = json!({"spec": {"type": "ClusterIP", "selector": self.selector("solve"), "ports": ports}});
+        steps.declare(Manifest::new(Kind::Service, name.clone(), service));
+        steps.declare(Manifest::new(Kind::NetworkPolicy, name.clone(), self.solver_policy()));
         let hosts: Vec<String> = challenges.iter().map(|c| c.name.clone()).collect();
         if let Some(route) = steps.or_wait(self.solver_route(&name, (PATH, &hosts))) {
             steps.declare(route);
         }
     }
 
-    /// The Job: a new one where the challenges are others, or where the last one has ended.
-    fn solver_job(self, name: &str, challenges: &[&Challenge], steps: &mut Steps) {
-        let task = task(challenges);
-        let answers = hash_of(&task.answers, 16);
+    fn solver_policy(self) -> Value {
+        let admitted = json!([{"from": [self.gateway_peer()], "ports": [{"port": PORT, "protocol": "TCP"}]}]);
+        let pods = json!({"matchLabels": self.selector("solve")});
+        json!({"spec": {"podSelector": pods, "policyTypes": ["Ingress"], "ingress": admitted}})
+    }
+
+    /// A Job: a new one where the challenges are others, or where the last one ended without success.
+    fn solver_job(self, name: &str, (container, answers): (&Container, &BTreeMap<String, String>), steps: &mut Steps) {
+        let answers = hash_of(answers, 16);
         let Some(found) = self.world.children.find(Kind::Job, name) else {
-            let mut job = Manifest::new(Kind::Job, name, json!({"spec": self.solver_spec(&task)}));
+            let mut spec = self.job(self.pod(container, Runs::Once));
+            spec["activeDeadlineSeconds"] = json!(SECONDS);
+            let mut job = Manifest::new(Kind::Job, name, json!({"spec": spec}));
             job.annotations.insert(ANSWERS.to_owned(), answers);
             return steps.declare(job);
         };
         steps.keep(Kind::Job, name);
-        let ended = ["Complete", "Failed"].iter().any(|end| self.world.has_condition(Kind::Job, name, end));
-        if ended || annotation(found, ANSWERS) != Some(&answers) {
+        let ended = |condition| self.world.has_condition(Kind::Job, name, condition);
+        let over = ended("Failed") || (container.name == "solve" && ended("Complete"));
+        if over || annotation(found, ANSWERS) != Some(&answers) {
             steps.act(Action::Delete { kind: Kind::Job, name: found.name_any() });
         }
     }
 
-    fn solver_spec(self, task: &SolveTask) -> Value {
-        let mut container = self.worker("solve", task);
-        container.extra = json!({
-            "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-            "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
-        });
-        let mut spec = self.job(self.pod(&container, Runs::Once));
-        spec["activeDeadlineSeconds"] = json!(SECONDS);
-        spec
-    }
-
-    /// Whether the solver sees a challenge's proof where the CA will look for it.
+    /// Whether the proofs are seen where the CA will look for them.
     ///
     /// # Errors
-    /// It does not, or does not run yet.
+    /// They are not, or the solver does not run yet.
     pub fn is_seen(self, challenge: &Challenge) -> Result<(), Hold> {
-        let name = self.named("solver");
-        let count = |field: &str| {
-            let found = self.world.field(Kind::Job, &name, &format!("/status/{field}"));
-            found.and_then(Value::as_i64).unwrap_or(0)
-        };
         let host = &challenge.name;
-        let message = match (count("ready"), count("active")) {
-            (1.., _) => return Ok(()),
-            (_, 1..) => format!("http://{host}{PATH}/ does not lead to the solver yet: {}", self.pointing(host)),
+        let ready = self.world.field(Kind::Job, &self.named("solver"), "/status/ready").and_then(Value::as_i64);
+        let seen = self.world.has_condition(Kind::Job, &self.named("solver-look"), "Complete");
+        let message = match (ready, seen) {
+            (Some(1..), true) => return Ok(()),
+            (Some(1..), false) => {
+                format!("http://{host}{PATH}/ does not lead to the solver yet: {}", self.pointing(host))
+            }
             _ => format!("the solver for {host} is starting"),
         };
         Err(Hold::after("ProofPending", LOOK, message))
@@ -100,14 +101,10 @@ impl Ask<'_> {
     }
 }
 
-fn task(challenges: &[&Challenge]) -> SolveTask {
-    let seen_at = |c: &&Challenge| (c.token.clone(), format!("http://{}{PATH}/{}", c.name, c.token));
-    SolveTask {
-        answers: challenges.iter().map(|c| (c.token.clone(), c.proof.clone())).collect::<BTreeMap<_, _>>(),
-        seen_at: challenges.iter().map(seen_at).collect(),
-        port: PORT,
-        deadline_seconds: SECONDS,
-    }
+fn tasks(challenges: &[&Challenge]) -> (SolveTask, LookTask) {
+    let answers = challenges.iter().map(|c| (c.token.clone(), c.proof.clone())).collect();
+    let proofs = challenges.iter().map(|c| (c.place(), c.proof.clone())).collect();
+    (SolveTask { answers, port: PORT, deadline_seconds: SECONDS }, LookTask { proofs, deadline_seconds: SECONDS })
 }
 
 #[cfg(test)]
@@ -176,14 +173,24 @@ mod tests {
         world
     }
 
-    fn with_job(mut world: World, answers: &str, status: Value) -> World {
-        let job: DynamicObject = serde_json::from_value(json!({
-            "apiVersion": "batch/v1", "kind": "Job",
-            "metadata": {"name": "app-solver", "annotations": {ANSWERS: answers}}, "status": status,
-        }))
-        .unwrap();
-        world.children = world.children.with(Kind::Job, job);
+    fn with_jobs(mut world: World, answers: &str, statuses: [Value; 2]) -> World {
+        for (name, status) in ["app-solver", "app-solver-look"].into_iter().zip(statuses) {
+            let job: DynamicObject = serde_json::from_value(json!({
+                "apiVersion": "batch/v1", "kind": "Job",
+                "metadata": {"name": name, "annotations": {ANSWERS: answers}}, "status": status,
+            }))
+            .unwrap();
+            world.children = world.children.with(Kind::Job, job);
+        }
         world
+    }
+
+    fn ended(how: &str) -> Value {
+        json!({"conditions": [{"type": how, "status": "True"}]})
+    }
+
+    fn running() -> Value {
+        json!({"active": 1, "ready": 1})
     }
 
     fn hash(token: &str) -> String {
@@ -201,37 +208,45 @@ mod tests {
     #[test]
     fn the_solver_is_there_before_its_proof_is_waited_for() {
         let steps = steps(&world(challenge(ChallengeState::Pending, "t")));
-        let all = ["Job app-solver", "Service app-solver", "NetworkPolicy app-solver", "HTTPRoute app-solver"];
-        assert_eq!(declared(&steps), all);
+        let jobs = ["Job app-solver", "Job app-solver-look"];
+        let way = ["Service app-solver", "NetworkPolicy app-solver", "HTTPRoute app-solver"];
+        assert_eq!(declared(&steps), [jobs.as_slice(), &way].concat());
         assert_eq!(steps.waits.unwrap().reason, "ProofPending");
         assert!(steps.actions.is_empty());
     }
 
     #[test]
-    fn the_ca_is_asked_to_look_once_the_solver_has_seen_its_proof() {
+    fn the_ca_is_asked_to_look_once_the_proof_was_seen() {
         let pending = || world(challenge(ChallengeState::Pending, "t"));
-        let unseen = steps(&with_job(pending(), &hash("t"), json!({"active": 1, "ready": 0})));
+        let unseen = steps(&with_jobs(pending(), &hash("t"), [running(), running()]));
         assert!(unseen.actions.is_empty() && unseen.waits.unwrap().message.contains("does not lead to the solver"));
-        let seen = steps(&with_job(pending(), &hash("t"), json!({"active": 1, "ready": 1})));
+        let seen = steps(&with_jobs(pending(), &hash("t"), [running(), ended("Complete")]));
         assert!(matches!(seen.actions[..], [Action::Acme(AcmeStep::Ready { .. })]), "{:?}", seen.actions);
+        let gone = steps(&with_jobs(pending(), &hash("t"), [json!({"active": 1, "ready": 0}), ended("Complete")]));
+        assert!(gone.actions.is_empty(), "the solver's pod is being replaced");
     }
 
     #[test]
     fn the_solver_stays_while_the_ca_looks_and_goes_once_the_name_is_proven() {
-        let ready = || json!({"active": 1, "ready": 1});
-        let looking = steps(&with_job(world(challenge(ChallengeState::Processing, "t")), &hash("t"), ready()));
-        assert!(looking.kept.contains(&(Kind::Job, "app-solver".into())) && declared(&looking).len() == 3);
-        let proven = steps(&with_job(world(challenge(ChallengeState::Valid, "t")), &hash("t"), ready()));
+        let of = |status| steps(&with_jobs(world(challenge(status, "t")), &hash("t"), [running(), ended("Complete")]));
+        let looking = of(ChallengeState::Processing);
+        assert_eq!((looking.kept.len(), declared(&looking).len()), (2, 3));
+        let proven = of(ChallengeState::Valid);
         assert!(proven.kept.is_empty() && proven.manifests.is_empty());
     }
 
     #[test]
-    fn a_solver_of_another_order_and_one_that_has_ended_make_room() {
-        let failed = json!({"conditions": [{"type": "Failed", "status": "True"}]});
-        for (answers, status) in [(hash("old"), json!({"active": 1, "ready": 1})), (hash("t"), failed)] {
-            let steps = steps(&with_job(world(challenge(ChallengeState::Pending, "t")), &answers, status));
-            let removed = |a: &Action| matches!(a, Action::Delete { kind: Kind::Job, name } if name == "app-solver");
-            assert!(steps.actions.iter().any(removed), "{answers}");
+    fn jobs_of_another_order_and_such_as_have_ended_make_room() {
+        let cases = [
+            ("old", [running(), ended("Complete")], 2),
+            ("t", [ended("Failed"), running()], 1),
+            ("t", [ended("Complete"), running()], 1),
+            ("t", [running(), ended("Failed")], 1),
+        ];
+        for (answers, statuses, removed) in cases {
+            let world = with_jobs(world(challenge(ChallengeState::Pending, "t")), &hash(answers), statuses);
+            let deleted = |a: &&Action| matches!(a, Action::Delete { kind: Kind::Job, .. });
+            assert_eq!(steps(&world).actions.iter().filter(deleted).count(), removed, "{answers}");
         }
     }
 

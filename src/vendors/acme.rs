@@ -17,9 +17,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use instant_acme::{Account, CertificateIdentifier, Error, Identifier, NewOrder, Order, OrderStatus};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use reqwest::Url;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use secrecy::{ExposeSecret, SecretString};
@@ -178,8 +180,19 @@ impl Issuer {
         }
     }
 
+    /// Takes an order up again. Its URL was kept in the application's namespace, where others may have changed it: one
+    /// that does not lead to this CA is not asked, for the operator reaches more than they do.
+    async fn resume(&self, url: &str) -> Result<Order, Error> {
+        if !is_of_ca(&self.directory.new_account, url) {
+            let message = format!("ACME account {}: the stored order is not at this CA", self.name);
+            let refusal = Refusal { status: Some(StatusCode::NOT_FOUND), ..Refusal::silent(Fault::Rejected(message)) };
+            return Err(refusal.into());
+        }
+        self.account.order(url.into()).await
+    }
+
     async fn read(&self, url: &str) -> Result<Progress, Error> {
-        let mut order = self.account.order(url.into()).await?;
+        let mut order = self.resume(url).await?;
         let (status, error) = (order.state().status.into(), order.state().error.as_ref().map(problem::text));
         let mut progress = Progress { status, names: BTreeSet::new(), challenges: Vec::new(), error };
         let mut authorizations = order.authorizations();
@@ -212,7 +225,7 @@ impl Issuer {
         url: &str,
         kind: &(impl Fn(&str) -> Kind + Sync),
     ) -> Result<Option<(String, Kind)>, Error> {
-        let mut order = self.account.order(url.into()).await?;
+        let mut order = self.resume(url).await?;
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let mut authorization = next?;
@@ -241,7 +254,7 @@ impl Issuer {
     }
 
     async fn submit(&self, url: &str, csr: &[u8]) -> Result<OrderStatus, Error> {
-        let mut order = self.account.order(url.into()).await?;
+        let mut order = self.resume(url).await?;
         if order.state().status == OrderStatus::Ready {
             order.finalize_csr(csr).await?;
         }
@@ -255,7 +268,7 @@ impl Issuer {
     }
 
     async fn fetch(&self, url: &str) -> Result<Result<String, OrderStatus>, Error> {
-        let mut order: Order = self.account.order(url.into()).await?;
+        let mut order = self.resume(url).await?;
         let status = order.state().status;
         if status != OrderStatus::Valid {
             return Ok(Err(status));
@@ -335,6 +348,12 @@ fn replaces_refused(refusal: &Refusal) -> bool {
     matches!(refusal.kind.as_str(), "alreadyReplaced" | "malformed" | "unauthorized" | problem::BY_CLIENT)
 }
 
+/// Whether a URL is where the known one of the CA is: the same scheme, host and port, and no user before the host.
+fn is_of_ca(known: &str, url: &str) -> bool {
+    let read = |url: &str| Url::parse(url).ok().filter(|url| url.username().is_empty() && url.password().is_none());
+    matches!((read(known), read(url)), (Some(ca), Some(url)) if ca.origin() == url.origin())
+}
+
 fn identifier(name: &str) -> Identifier {
     name.parse::<IpAddr>().map_or_else(|_| Identifier::Dns(name.into()), Identifier::Ip)
 }
@@ -353,4 +372,28 @@ fn request(key_pem: &SecretString, names: &BTreeSet<String>) -> Result<Vec<u8>, 
     params.distinguished_name = DistinguishedName::new();
     let csr = params.serialize_request(&key).map_err(|e| format!("no signing request: {e}"))?;
     Ok(csr.der().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_ca;
+
+    const CA: &str = "https://acme-v02.api.letsencrypt.org/acme/new-acct";
+
+    #[test]
+    fn an_order_of_the_ca_is_asked_for() {
+        for url in ["https://acme-v02.api.letsencrypt.org/acme/order/1/2", "https://acme-v02.api.letsencrypt.org:443/o"]
+        {
+            assert!(is_of_ca(CA, url), "{url}");
+        }
+    }
+
+    #[test]
+    fn no_other_address_is() {
+        let corpus = include_str!("../../tests/ssrf/urls.txt");
+        let urls: Vec<&str> = corpus.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+        assert!(urls.len() > 40);
+        let asked: Vec<&&str> = urls.iter().filter(|url| is_of_ca(CA, url)).collect();
+        assert!(asked.is_empty(), "{asked:?}");
+    }
 }

@@ -154,3 +154,6 @@ fn changed(access: &Access, reply: Reply, id: &Id) -> Seen<()> {
 fn deleted(access: &Access, reply: Reply) -> Seen<()> {
     if reply.is_gone() { Ok(()) } else { reply.good(access).map(|_| ()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,3 +218,22 @@ async fn requests_say_who_asks_and_a_window_needs_no_retry_after() -> Outcome {
     assert!(matches!(issuer.window(&chain).await, Err(Fault::Throttled { after, .. }) if after.as_secs() == 30));
     Ok(())
 }
+
+/// The order's URL is kept where tenants can write.
+#[tokio::test]
+async fn an_order_that_is_not_at_the_ca_is_not_asked_for() -> Outcome {
+    let pebble = Pebble::start().await?;
+    let desk = Desk::new(pebble.access())?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let elsewhere = format!("https://{}/order", listener.local_addr()?);
+    let issuer = desk.issuer().await?;
+    let seen = issuer.look(&elsewhere).await?;
+    assert_eq!(seen.status, Status::Invalid, "{seen:?}");
+    assert!(seen.error.as_deref().is_some_and(|why| why.contains("is not at this CA")), "{seen:?}");
+    for step in [issuer.ready(&elsewhere, |_| Kind::Dns01).await, issuer.chain(&elsewhere).await.map(drop)] {
+        assert!(matches!(&step, Err(Fault::Rejected(why)) if why.contains("is not at this CA")), "{step:?}");
+    }
+    let called = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await;
+    assert!(called.is_err(), "nobody connected");
+    Ok(())
+}

@@ -46,6 +46,7 @@ pub(super) struct Registrar<'a> {
 }
 
 impl<'a> Registrar<'a> {
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "ECDSA signs with randomness"))]
     pub fn new(
         access: &'a AcmeAccess,
         transport: &'a Transport,
@@ -89,6 +90,7 @@ impl<'a> Registrar<'a> {
         self.registered(&self.attempt(&payload).await?)
     }
 
+    #[cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "ECDSA signs with randomness"))]
     async fn attempt(&self, payload: &Value) -> Result<Response<Bytes>, Refusal> {
         let request = self.transport.request(Method::HEAD, &self.directory.new_nonce, None)?;
         let response = self.transport.send(request).await?;

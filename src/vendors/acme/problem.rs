@@ -171,3 +171,26 @@ fn said(detail: Option<&str>, kind: Option<&str>) -> String {
         None => kind.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn no_problem_breaks_the_reader_or_fills_a_condition() {
+        let problem = json!({
+            "type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many", "status": 429,
+            "subproblems": [{"type": "a", "detail": "b", "identifier": {"type": "dns", "value": "example.com"}}],
+        });
+        let judge = |body: &[u8], status: u16| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let answer = Answer { account: "a", method: &Method::POST, status, retry_after: None, body };
+            let refusal = answer.refusal();
+            assert!(refusal.fault.to_string().chars().count() < 1_100, "{}", refusal.fault);
+        };
+        let text = problem.to_string();
+        crate::fuzz::bytes(&[text.as_bytes()], 5_000, |body| judge(body, 400));
+        crate::fuzz::json(&problem, 2_000, |body| judge(body.to_string().as_bytes(), 429));
+    }
+}

@@ -27,6 +27,39 @@ pub fn breaches(wanted: &Portrait, ended: &Ended) -> Vec<String> {
     found
 }
 
+/// Where a world that went a long way differs from one that went straight, but for history and what outlives a wish.
+pub fn strays(direct: &Ended, walked: &Ended) -> Vec<String> {
+    let still = |ended: &Ended| {
+        let mut drawn = portrait::of(&ended.state);
+        if let Some(objects) = drawn["cluster"].as_object_mut() {
+            objects.retain(|place, _| !is_history(place));
+        }
+        drawn
+    };
+    let mut found = Vec::new();
+    // A spec that cannot be met stops where it is: what ran before goes on running.
+    if is_live(&direct.state) {
+        found.extend(portrait::differences(&still(direct), &still(walked)));
+    }
+    found.extend((!walked.rests).then(|| "it never came to rest".to_owned()));
+    found.extend(secrets_in_step(&walked.state));
+    found.extend(shown(&walked.state));
+    found
+}
+
+/// Whether every SaasDeployment is ready.
+fn is_live(state: &State) -> bool {
+    let ready = |c: &Value| c["type"] == "Ready" && c["status"] == "True";
+    let is = |object: &Value| object["status"]["conditions"].as_array().is_some_and(|list| list.iter().any(ready));
+    state.cluster.of_kind("SaasDeployment").all(|object| is(&object.value))
+}
+
+/// Records of releases, volumes that are kept, and certificates that may be wanted again.
+fn is_history(place: &str) -> bool {
+    ["ControllerRevision/", "PersistentVolumeClaim/", "Job/"].iter().any(|kind| place.starts_with(kind))
+        || (place.starts_with("Secret/") && place.ends_with("-tls"))
+}
+
 /// How a world should look in the end.
 #[derive(Clone)]
 pub struct Portrait {

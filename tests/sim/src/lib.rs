@@ -15,3 +15,4 @@ pub mod run;
 pub mod script;
 pub mod search;
 pub mod trouble;
+pub mod walk;

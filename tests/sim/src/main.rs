@@ -24,6 +24,10 @@ struct Cli {
     pairs: bool,
     #[arg(long)]
     faults: bool,
+    #[arg(long)]
+    walks: Option<u64>,
+    #[arg(long, default_value_t = 0)]
+    first: u64,
 }
 
 fn main() -> ExitCode {
@@ -31,6 +35,18 @@ fn main() -> ExitCode {
     let until = Instant::now() + Duration::from_secs(cli.seconds);
     let budget = Budget { until, threads: std::thread::available_parallelism().map_or(2, usize::from) };
     let mut total = Tally::default();
+    if let Some(count) = cli.walks {
+        let specs: Vec<_> =
+            cli.files.iter().flat_map(|f| script::documents(&std::fs::read_to_string(f).unwrap_or_default())).collect();
+        let words = sim::walk::Vocabulary::of(&specs.iter().map(|s| s["spec"].clone()).collect::<Vec<_>>());
+        let seeds: Vec<u64> = (cli.first..cli.first + count).collect();
+        total = budget.work(&seeds, |seed| sim::search::walk(&words, &specs[*seed as usize % specs.len()], *seed, 4));
+        for breach in total.breaches.iter().take(30) {
+            println!("{}\n    {}", breach.plan, breach.what.join("\n    "));
+        }
+        println!("{} plans, {} breaches", total.plans, total.breaches.len());
+        return ExitCode::SUCCESS;
+    }
     for file in &cli.files {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         for saas in script::documents(&text) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use golive::cluster;
 use golive::config::{Config, Gateway};
 use golive::operator::Operator;
 use kube::Client;
@@ -98,7 +99,7 @@ impl<'a> Run<'a> {
         let door = doors.clone();
         let service = tower::service_fn(move |request| api(door.clone(), request));
         Operator {
-            client: Client::new(service, "default"),
+            client: Client::new(cluster::patient(service), "default"),
             outside: Arc::new(Beyond(doors.clone())),
             config: Arc::new(self.config.clone()),
             cluster: "c1057e12".into(),

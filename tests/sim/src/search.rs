@@ -4,10 +4,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use serde_json::Value;
+
 use crate::law::{self, Portrait};
 use crate::place::State;
 use crate::run::{Act, Ended, Run};
+use crate::script;
 use crate::trouble::{Rule, Trouble, Troubles};
+use crate::walk::{Chance, Vocabulary};
 
 /// A run that broke a law, and how to see it again.
 #[derive(Clone, Debug)]
@@ -113,6 +117,29 @@ impl Case {
             self.judge(format!("{rule:?}"), &run.from(self.start.clone()))
         })
     }
+}
+
+/// T4: a walk over specs ends where the last spec alone leads.
+pub fn walk(words: &Vocabulary, saas: &Value, seed: u64, length: usize) -> Tally {
+    let mut chance = Chance(seed);
+    let mut specs = vec![saas.clone()];
+    for _ in 0..length {
+        let next = words.step(&specs[specs.len() - 1], &mut chance);
+        specs.push(next);
+    }
+    let last = specs[specs.len() - 1].clone();
+    let acts = |specs: &[Value]| {
+        let ground = specs.iter().flat_map(script::ground);
+        ground.chain(specs.iter().cloned().map(Act::Apply)).collect::<Vec<_>>()
+    };
+    // Both have the ground of the whole walk, so that only the way differs.
+    let mut straight: Vec<Act> = specs.iter().flat_map(script::ground).collect();
+    straight.push(Act::Apply(last));
+    let (walked, direct) = (Run::of(&acts(&specs)).from(State::new()), Run::of(&straight).from(State::new()));
+    let what = law::strays(&direct, &walked);
+    let plan = format!("walk with seed {seed} of {length} steps from {}", saas["metadata"]["name"]);
+    let breaches = Some(Breach { plan, what }).filter(|b| !b.what.is_empty()).into_iter().collect();
+    Tally { plans: 1, points: length, breaches }
 }
 
 /// The moments at which a crash makes a difference: before and after each write.

@@ -5,6 +5,7 @@
 //! `node`, `gateway` and [`outside`] start them; [`up`] orders that and `sweep` undoes it; [`install`] builds it all.
 
 pub mod archive;
+pub mod audit;
 mod cgroup;
 mod command;
 mod control;

@@ -91,12 +91,12 @@ pub fn union(a: &mut Fields, b: &Fields) {
     }
 }
 
-/// Fields of `a` that are not in `b`. A field that `b` has as a whole is gone with all that is in it.
+/// Fields of `a` that are not in `b`. What `b` has as a whole, as an empty map, does not have what `a` has in it.
 pub fn minus(a: &Fields, b: &Fields) -> Fields {
     let left = a.iter().filter_map(|(name, inner)| {
         let Some(other) = b.get(name) else { return Some((name.clone(), inner.clone())) };
         let (inner, other) = (inner.as_object()?, other.as_object()?);
-        let rest = if other.is_empty() { Fields::new() } else { minus(inner, other) };
+        let rest = minus(inner, other);
         (!rest.is_empty()).then(|| (name.clone(), Value::Object(rest)))
     });
     left.collect()
@@ -209,6 +209,13 @@ mod tests {
         let mut live = before.clone();
         remove(&mut live, &gone, schema());
         assert_eq!(live, after);
+    }
+
+    #[test]
+    fn a_block_that_becomes_empty_loses_what_was_in_it() {
+        let (before, after) = (json!({"spec": {"dns": {"proxied": true}}}), json!({"spec": {"dns": {}}}));
+        let gone = minus(&all(&before, schema()), &all(&after, schema()));
+        assert_eq!(Value::Object(gone), json!({"f:spec": {"f:dns": {"f:proxied": {}}}}));
     }
 
     #[test]

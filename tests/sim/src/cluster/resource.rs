@@ -28,7 +28,7 @@ const GATEWAY: &str = "gateway.networking.k8s.io";
 const NET: &str = "networking.k8s.io";
 
 /// Every resource served.
-pub static SERVED: [Resource; 22] = [
+pub static SERVED: [Resource; 23] = [
     global("", "v1", "namespaces", "Namespace"),
     plain("", "v1", "secrets", "Secret"),
     plain("", "v1", "configmaps", "ConfigMap"),
@@ -48,6 +48,7 @@ pub static SERVED: [Resource; 22] = [
     of(NET, "v1", "ingresses", "Ingress"),
     of(GATEWAY, "v1", "gateways", "Gateway"),
     of(GATEWAY, "v1", "httproutes", "HTTPRoute"),
+    global("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition"),
     of("golive.dev", "v1alpha1", "saasdeployments", "SaasDeployment"),
     of("golive.dev", "v1alpha1", "saasoperations", "SaasOperation"),
     global("golive.dev", "v1alpha1", "provideraccounts", "ProviderAccount"),

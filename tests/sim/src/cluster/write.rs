@@ -111,7 +111,7 @@ pub fn apply(resource: &Resource, live: &Value, config: &Value, writer: Writer<'
         }
     }
     let mut object = if live.is_null() { identity(config) } else { live.clone() };
-    let mut merged = fields::merged(&body(&object, ""), &want, schema);
+    let mut merged = body(&object, "");
     let before =
         entries.iter().find(|entry| entry.is_of("Apply", writer)).map(|e| e.fields.clone()).unwrap_or_default();
     let mut kept = wanted.clone();
@@ -120,7 +120,7 @@ pub fn apply(resource: &Resource, live: &Value, config: &Value, writer: Writer<'
         .filter(|entry| !entry.is_of("Apply", writer))
         .for_each(|entry| fields::union(&mut kept, &entry.fields));
     fields::remove(&mut merged, &fields::minus(&before, &kept), schema);
-    put(&mut object, merged);
+    put(&mut object, fields::merged(&merged, &want, schema));
     entries.retain(|entry| !entry.is_of("Apply", writer));
     let (manager, subresource) = (writer.manager.to_owned(), writer.subresource.to_owned());
     entries.push(Entry { manager, operation: "Apply", subresource, fields: wanted });
