@@ -1,5 +1,7 @@
 //! The application's pods: web process, other processes, cron, and what stands around them.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::pod::{Container, Runs, merge};
@@ -13,6 +15,8 @@ use crate::objects::OWNER;
 const GRACE_SECONDS: i64 = 30;
 /// Seconds between the stop signal's announcement and the signal: routers need them to take the pod out.
 const DRAIN_SECONDS: i64 = 5;
+/// How soon pods that are still missing are looked at again: no watch tells why one does not start.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// One long-running workload: the web process or one of `processes`.
 pub struct Workload<'a> {
@@ -249,14 +253,15 @@ impl Ask<'_> {
         let status =
             |field| self.world.field(Kind::Deployment, name, &format!("/status/{field}")).and_then(Value::as_i64);
         let wanted = self.world.field(Kind::Deployment, name, "/spec/replicas").and_then(Value::as_i64);
-        let generation = self.world.children.find(Kind::Deployment, name).and_then(|d| d.metadata.generation);
+        let generation = self.world.children.find(Kind::Deployment, name).and_then(|d| d.generation);
         let (updated, available) = (status("updatedReplicas").unwrap_or(0), status("availableReplicas").unwrap_or(0));
         let all = status("replicas").unwrap_or(0);
         let current = generation.is_some() && status("observedGeneration") >= generation;
         match wanted {
             Some(wanted) if current && updated >= wanted && available >= wanted && all <= updated => Ok(()),
             Some(wanted) => {
-                Err(Hold::event("RollingOut", format!("{available} of {wanted} pods of {name} are available")))
+                let message = format!("{available} of {wanted} pods of {name} are available");
+                Err(Hold::after("RollingOut", LOOK, message))
             }
             None => Err(Hold::event("RollingOut", format!("{name} is being created"))),
         }

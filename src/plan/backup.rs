@@ -16,7 +16,6 @@ use crate::api::{Backup, OperationKind, SaasOperation};
 use crate::evidence::{BackupFacts, BackupTask, DrillTask, Evidence, Limits, RestoreFacts, Source, Tags, Target};
 use crate::fault::Hold;
 use crate::kinds::Kind;
-use crate::objects::PART;
 use crate::vault::{self, Note, Remembered};
 use crate::world::Account;
 
@@ -234,8 +233,7 @@ impl Ask<'_> {
     /// Whether a Job's result is taken once: those of stages are read by the release, until they succeed.
     fn is_backup_job(self, job: &str) -> bool {
         let succeeded = self.world.has_condition(Kind::Job, job, "Complete");
-        let label = self.world.children.find(Kind::Job, job).and_then(|o| o.metadata.labels.clone()?.remove(PART));
-        succeeded || label.as_deref() == Some(Part::Backup.word())
+        succeeded || self.world.children.find(Kind::Job, job).is_some_and(|job| job.part == Some(Part::Backup))
     }
 
     /// Takes what finished Jobs proved into the ledger.
