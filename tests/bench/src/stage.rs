@@ -75,8 +75,7 @@ impl Stage {
             let applications = resource("golive.dev", "SaasDeployment", "saasdeployments");
             self.unhold(&space, &applications).await?;
             self.clear(&space, &applications, "").await?;
-            let kinds = golive::kinds::Kind::ALL.into_iter().filter(|kind| !kind.name().contains("Monitor"));
-            for kind in kinds.filter(|kind| kind.name() != "PrometheusRule") {
+            for kind in golive::kinds::Kind::ALL {
                 self.clear(&space, &kind.resource(), "app.kubernetes.io/managed-by=golive").await?;
             }
             self.clear(&space, &resource("", "Secret", "secrets"), "").await?;
@@ -100,8 +99,10 @@ impl Stage {
 
     async fn clear(&self, space: &str, kind: &ApiResource, labels: &str) -> Result<()> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), space, kind);
-        api.delete_collection(&DeleteParams::background(), &ListParams::default().labels(labels)).await?;
-        Ok(())
+        match api.delete_collection(&DeleteParams::background(), &ListParams::default().labels(labels)).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            result => Ok(result.map(drop)?),
+        }
     }
 }
 
