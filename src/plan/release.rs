@@ -229,7 +229,7 @@ impl Ask<'_> {
     }
 
     fn start(self, stage: &Stage, steps: &mut Steps) {
-        let mut spec = self.job(self.pod(&stage.container, Runs::Once));
+        let mut spec = self.job(self.pod(stage.container.clone(), Runs::Once));
         spec["backoffLimit"] = json!(if stage.name == "smoke" { 2 } else { 0 });
         spec["activeDeadlineSeconds"] = json!(1800);
         steps.declare(Manifest::new(Kind::Job, stage.job.clone(), json!({"spec": spec})));
