@@ -145,14 +145,16 @@ impl Observer {
 
     /// Hosts of this object that an older one claims.
     fn rivals(&self, saas: &SaasDeployment) -> BTreeMap<String, String> {
-        let hosts =
-            |s: &SaasDeployment| s.spec.domains.iter().chain(&s.spec.redirect_from).cloned().collect::<BTreeSet<_>>();
-        let (ours, age) = (hosts(saas), age(saas));
+        let (ours, age) = (hosts(saas).collect::<BTreeSet<_>>(), age(saas));
         let mut rivals = BTreeMap::new();
+        if ours.is_empty() {
+            return rivals;
+        }
         for other in self.deployments.state() {
-            if other.uid() != saas.uid() && self::age(&other) < age {
+            let mut shared = hosts(&other).filter(|host| ours.contains(host)).peekable();
+            if shared.peek().is_some() && other.uid() != saas.uid() && self::age(&other) < age {
                 let label = format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any());
-                rivals.extend(hosts(&other).intersection(&ours).map(|host| (host.clone(), label.clone())));
+                rivals.extend(shared.map(|host| (host.clone(), label.clone())));
             }
         }
         rivals
@@ -173,6 +175,11 @@ impl Observer {
         let path = self.config.trust_file.as_ref()?;
         std::fs::read_to_string(path).inspect_err(|e| tracing::warn!("{}: {e}", path.display())).ok()
     }
+}
+
+/// The hosts that an object claims.
+fn hosts(saas: &SaasDeployment) -> impl Iterator<Item = &String> {
+    saas.spec.domains.iter().chain(&saas.spec.redirect_from)
 }
 
 /// Which of two claims is older: by creation, then by uid.

@@ -61,14 +61,14 @@ impl Ask<'_> {
     fn cron_objects(self, backup: &Backup, steps: &mut Steps) -> Result<(), Hold> {
         let container =
             self.backup_container(false).ok_or_else(|| Hold::person("NoTarget", "`backup.to` names no account"))?;
-        let pod = self.pod(&container, Runs::Once);
+        let pod = self.pod(container, Runs::Once);
         steps.declare(Manifest::new(
             Kind::CronJob,
             self.named("backup"),
             self.cron_job(&backup.schedule, pod, Part::Backup),
         ));
         if let (Some(drill), Some(container)) = (&backup.drill, self.drill_container()) {
-            let pod = self.pod(&container, Runs::Once);
+            let pod = self.pod(container, Runs::Once);
             steps.declare(Manifest::new(
                 Kind::CronJob,
                 self.named("drill"),
@@ -216,7 +216,7 @@ impl Ask<'_> {
                 _ => None,
             };
             let (Some(container), Some(name)) = (container, self.operation_job(operation)) else { continue };
-            let pod = self.pod(&container, Runs::Once);
+            let pod = self.pod(container, Runs::Once);
             match self.world.children.find(Kind::Job, &name) {
                 Some(_) => steps.keep(Kind::Job, name),
                 None => steps.declare(Manifest::new(Kind::Job, name, json!({"spec": self.job(pod)}))),

@@ -12,7 +12,6 @@ use crate::evidence::{Check, Failure, SmokeTask};
 use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::vault::Note;
-use crate::world::annotation;
 
 /// The annotation of a Deployment that names the revision which it runs.
 pub const REVISION: &str = "golive.dev/revision";
@@ -227,7 +226,7 @@ impl Ask<'_> {
     }
 
     fn start(self, stage: &Stage, steps: &mut Steps) {
-        let mut spec = self.job(self.pod(&stage.container, Runs::Once));
+        let mut spec = self.job(self.pod(stage.container.clone(), Runs::Once));
         spec["backoffLimit"] = json!(if stage.name == "smoke" { 2 } else { 0 });
         spec["activeDeadlineSeconds"] = json!(1800);
         steps.declare(Manifest::new(Kind::Job, stage.job.clone(), json!({"spec": spec})));
@@ -259,7 +258,7 @@ impl Ask<'_> {
     fn is_up(self) -> Result<(), Hold> {
         self.workloads().iter().try_for_each(|workload| {
             let found = self.world.children.find(Kind::Deployment, &workload.name);
-            match found.map(|deployment| annotation(deployment, REVISION) == Some(&self.revision())) {
+            match found.map(|deployment| deployment.annotation(REVISION) == Some(&self.revision())) {
                 Some(false) => Err(Hold::event("RollingOut", format!("{} still runs another revision", workload.name))),
                 Some(true) | None => self.is_rolled_out(workload),
             }

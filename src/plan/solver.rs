@@ -58,7 +58,7 @@ impl Ask<'_> {
     fn solver_job(self, name: &str, (container, answers): (&Container, &BTreeMap<String, String>), steps: &mut Steps) {
         let answers = hash_of(answers, 16);
         let Some(found) = self.world.children.find(Kind::Job, name) else {
-            let mut spec = self.job(self.pod(container, Runs::Once));
+            let mut spec = self.job(self.pod(container.clone(), Runs::Once));
             spec["activeDeadlineSeconds"] = json!(SECONDS);
             let mut job = Manifest::new(Kind::Job, name, json!({"spec": spec}));
             job.annotations.insert(ANSWERS.to_owned(), answers);
