@@ -60,7 +60,7 @@ impl Child {
         self.facts.pointer(pointer)
     }
 
-    /// An annotation, of a Job.
+    /// An annotation, of a Job or a Deployment.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.facts.pointer("/metadata/annotations")?.get(key)?.as_str()
     }
@@ -101,6 +101,7 @@ fn facts(kind: Kind, object: &DynamicObject) -> Value {
             let number = |field: &str| data["status"][field].clone();
             let status = ["observedGeneration", "replicas", "updatedReplicas", "availableReplicas"];
             json!({
+                "metadata": {"annotations": object.annotations()},
                 "spec": {
                     "replicas": data["spec"]["replicas"],
                     "selector": data["spec"]["selector"],
