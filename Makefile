@@ -1,4 +1,4 @@
-.PHONY: bench demo deny test test-apps lint world world-down
+.PHONY: bench demo deny laws test test-apps lint world world-down
 
 APPS := tests/world/apps
 
@@ -32,6 +32,10 @@ world-down:
 # With the advisory database, where it can be reached; tests/dependencies.rs checks the rest of deny.toml without it.
 deny:
 	cargo deny check
+
+# Any crash, any fault, any order, in a simulated world: ten minutes of search for a breach.
+laws:
+	cargo run --quiet --profile laws -p sim -- --pairs
 
 # Speed as ratios in one run: golive beside a bare client on a real API server; writes docs/performance.md.
 bench:

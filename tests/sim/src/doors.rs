@@ -121,10 +121,12 @@ impl Doors {
         book.requests += 1;
         let at = book.requests;
         book.calls.push((at, what.to_owned()));
-        if writes {
+        let trouble = book.troubles.meet(what);
+        // A world in trouble does not rest, even if nobody writes.
+        if writes || trouble.is_some() {
             book.last_write = Some(Instant::now());
         }
-        (at, book.troubles.meet(what))
+        (at, trouble)
     }
 
     fn work<T>(&self, at: usize, what: String, writes: bool, work: impl FnOnce(&mut State) -> T) -> T {

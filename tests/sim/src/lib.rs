@@ -8,6 +8,7 @@ pub mod authority;
 pub mod cluster;
 pub mod doors;
 pub mod law;
+pub mod laws;
 pub mod nature;
 pub mod place;
 pub mod portrait;

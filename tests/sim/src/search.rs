@@ -7,11 +7,15 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::law::{self, Portrait};
+use crate::laws::Effort;
 use crate::place::State;
 use crate::run::{Act, Ended, Run};
 use crate::script;
 use crate::trouble::{Rule, Trouble, Troubles};
 use crate::walk::{Chance, Vocabulary};
+
+/// There are more faults than crashes by far: of the plans that are left out, more are of these.
+const FAULTS_PER_CRASH: usize = 3;
 
 /// A run that broke a law, and how to see it again.
 #[derive(Clone, Debug)]
@@ -86,34 +90,41 @@ impl Case {
     }
 
     fn judge(&self, plan: String, ended: &Ended) -> Tally {
-        let what = law::breaches(&self.wanted, ended);
+        let what = self.breaches(ended);
         let breach = Breach { plan: format!("{}: {plan}", self.name), what };
         let breaches = Some(breach).filter(|b| !b.what.is_empty()).into_iter().collect();
         Tally { plans: 1, points: 1, breaches }
     }
 
-    /// T1: the operator dies before and after each write, and (where `pairs`) again at each write of its recovery.
-    pub fn crashes(&self, ended: &Ended, pairs: bool, budget: Budget) -> Tally {
-        let points = points(ended);
+    /// Every breach by a run that should have ended as this case does.
+    pub fn breaches(&self, ended: &Ended) -> Vec<String> {
+        law::breaches(&self.wanted, ended)
+    }
+
+    /// T1: the operator dies before and after each write, and (with pairs) again at each write of its recovery.
+    pub fn crashes(&self, ended: &Ended, effort: Effort, budget: Budget) -> Tally {
+        let points: Vec<_> = points(ended).into_iter().step_by(effort.stride).collect();
         budget.work(&points, |(name, state)| {
-            let run = Run { keeps_states: pairs, ..Run::of(&self.script) };
+            let run = Run { keeps_states: effort.pairs, ..Run::of(&self.script) };
             let first = run.from((*state).clone());
             let mut tally = self.judge(format!("crash {name}"), &first);
-            if pairs {
-                for (second, state) in self::points(&first) {
-                    let again = Run::of(&self.script).from(state.clone());
-                    tally = tally.and(self.judge(format!("crash {name}, then crash {second}"), &again));
+            for (second, state) in self::points(&first) {
+                if Instant::now() > budget.until {
+                    break;
                 }
+                let again = Run::of(&self.script).from(state.clone());
+                tally = tally.and(self.judge(format!("crash {name}, then crash {second}"), &again));
             }
             tally
         })
     }
 
-    /// T3: each request goes wrong in each way, once and several times.
-    pub fn faults(&self, ended: &Ended, budget: Budget) -> Tally {
-        let plans = fault_plans(ended);
+    /// T3: requests go wrong as these plans say.
+    pub fn faults(&self, plans: &[Rule], effort: Effort, budget: Budget) -> Tally {
+        let plans: Vec<&Rule> =
+            plans.iter().step_by(if effort.stride == 1 { 1 } else { effort.stride * FAULTS_PER_CRASH }).collect();
         budget.work(&plans, |rule| {
-            let run = Run { troubles: Troubles(vec![rule.clone()]), ..Run::of(&self.script) };
+            let run = Run { troubles: Troubles(vec![(*rule).clone()]), ..Run::of(&self.script) };
             self.judge(format!("{rule:?}"), &run.from(self.start.clone()))
         })
     }
@@ -183,7 +194,7 @@ fn ways() -> Vec<Trouble> {
 }
 
 /// Each request of a run, with each way of going wrong: once, and five times in a row.
-fn fault_plans(ended: &Ended) -> Vec<Rule> {
+pub fn fault_plans(ended: &Ended) -> Vec<Rule> {
     let mut seen = std::collections::BTreeMap::<&str, usize>::new();
     let mut plans = Vec::new();
     for (_, what) in ended.calls.iter().filter(|(_, what)| !what.contains("/leases") && !what.contains("/events")) {
