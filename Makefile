@@ -1,4 +1,4 @@
-.PHONY: demo test test-apps lint world world-down deny
+.PHONY: bench demo deny test test-apps lint world world-down
 
 APPS := tests/world/apps
 
@@ -32,3 +32,9 @@ world-down:
 # With the advisory database, where it can be reached; tests/dependencies.rs checks the rest of deny.toml without it.
 deny:
 	cargo deny check
+
+# Speed as ratios in one run: golive beside a bare client on a real API server; writes docs/performance.md.
+bench:
+	cargo run --quiet -p world -- build kubernetes gateway
+	cargo build --quiet --profile measured -p golive -p bench
+	cargo run --quiet --profile measured -p bench -- run

@@ -38,6 +38,8 @@ impl std::fmt::Display for Wrote {
 pub struct PartDone {
     /// What was written: nothing at rest.
     pub wrote: Vec<Wrote>,
+    /// What was written earlier in the same pass.
+    pub before: Vec<Wrote>,
     /// The first thing that could not be written.
     pub fault: Option<Fault>,
 }
@@ -75,6 +77,18 @@ impl Done {
     pub fn wrote(&self) -> bool {
         self.parts.values().any(|part| !part.wrote.is_empty())
     }
+
+    /// Whether anything could not be written.
+    pub fn failed(&self) -> bool {
+        self.parts.values().any(|part| part.fault.is_some())
+    }
+
+    /// Takes in what came before in the same pass.
+    pub fn follows(&mut self, earlier: Done) {
+        for (part, done) in earlier.parts.into_iter().filter(|(_, done)| !done.wrote.is_empty()) {
+            self.parts.entry(part).or_default().before.extend(done.wrote);
+        }
+    }
 }
 
 /// The reference by which the cluster removes children with their SaasDeployment.
@@ -92,7 +106,7 @@ impl Observer {
     /// Writes what the plan calls for.
     pub async fn apply(&self, ask: Ask<'_>, plan: &Plan) -> Done {
         let vault = ask.world.vault.clone().unwrap_or_default();
-        let writer = vault::Writer::new(&self.client, ask.saas, vault);
+        let writer = vault::Writer::new(self, ask.saas, vault);
         let mut done = Done::default();
         let noted = self.note_first(ask, plan, &writer, &mut done).await;
         let parts = plan.parts.iter().filter_map(|(part, verdict)| Some((*part, verdict.as_ref().ok()?)));

@@ -16,18 +16,25 @@ use serde_json::{Value, json};
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::api::{SaasDeployment, SaasDeploymentStatus, SaasOperation};
+use crate::apply::Done;
 use crate::cluster::{self, MANAGER, within};
 use crate::fault::{Fault, Seen};
 use crate::ground::{Ground, Plot, Site};
 use crate::kinds::Kind;
+use crate::latest::Latest;
 use crate::metrics::Metrics;
 use crate::objects::{Cache, MANAGED_BY, Presence};
 use crate::observe::Observer;
+use crate::patience::Patience;
 use crate::plan::{Ask, Plan, plan};
 use crate::report::{Report, Said, report};
+use crate::world::World;
 
 /// Held while anything of ours may stand outside the cluster.
 const FINALIZER: &str = "golive.dev/cleanup";
+
+/// How often in one pass what was noted lets more follow: a generated value, then an intent that rests on it.
+const MOST_NOTES: usize = 3;
 
 /// Everything a pass needs.
 pub struct Context {
@@ -37,6 +44,10 @@ pub struct Context {
     pub recorder: Recorder,
     /// Counters.
     pub metrics: Metrics,
+    /// What was written to SaasDeployments and no watch has brought yet.
+    pub latest: Latest,
+    /// What is not told yet.
+    pub patience: Patience,
 }
 
 /// Keeps a store of all objects of a kind; the future never ends.
@@ -143,7 +154,7 @@ fn on_error(_: Arc<SaasDeployment>, fault: &Fault, _: Arc<Context>) -> Action {
 async fn pass(saas: Arc<SaasDeployment>, context: Arc<Context>) -> Result<Action, Fault> {
     let span = info_span!("pass", namespace = saas.namespace(), name = saas.name_any());
     let started = Instant::now();
-    let result = step(&saas, &context).instrument(span.clone()).await;
+    let result = step(context.latest.of(saas), &context).instrument(span.clone()).await;
     context.metrics.passed(started.elapsed(), result.is_ok());
     if let Err(fault) = &result {
         span.in_scope(|| warn!("{fault}"));
@@ -151,28 +162,39 @@ async fn pass(saas: Arc<SaasDeployment>, context: Arc<Context>) -> Result<Action
     result
 }
 
-async fn step(saas: &SaasDeployment, context: &Context) -> Result<Action, Fault> {
+async fn step(saas: Arc<SaasDeployment>, context: &Context) -> Result<Action, Fault> {
     if saas.metadata.deletion_timestamp.is_some() {
-        return farewell(saas, context).await;
+        return farewell(&saas, context).await;
     }
-    let observer = &context.observer;
-    if !saas.finalizers().iter().any(|f| f == FINALIZER) {
-        hold(observer, saas).await?;
-        return Ok(Action::await_change());
-    }
-    let world = observer.observe(saas).await;
-    let ask = Ask { saas, world: &world };
-    let plan = if saas.spec.suspend.unwrap_or(false) { Plan::default() } else { plan(saas, &world) };
-    let done = if plan.parts.is_empty() { Default::default() } else { observer.apply(ask, &plan).await };
-    for (part, written) in &done.parts {
-        if !written.wrote.is_empty() {
-            info!(part = part.word(), "{}", written.words());
+    let held = saas.finalizers().iter().any(|f| f == FINALIZER);
+    let saas = if held { saas } else { hold(context, &saas).await? };
+    let mut world = context.observer.observe(&saas).await;
+    let (plan, done) = carry_out(&saas, &mut world, context).await;
+    let ask = Ask { saas: &saas, world: &world };
+    tell(context, ask, report(ask, &plan, &done)).await
+}
+
+/// Plans and applies. What was noted is a fact at once, so that what waited only for a note follows in the same pass.
+async fn carry_out(saas: &SaasDeployment, world: &mut World, context: &Context) -> (Plan, Done) {
+    let mut before = Vec::new();
+    loop {
+        let ask = Ask { saas, world };
+        let plan = if saas.spec.suspend.unwrap_or(false) { Plan::default() } else { plan(saas, world) };
+        let mut done = if plan.parts.is_empty() { Done::default() } else { context.observer.apply(ask, &plan).await };
+        log(&done);
+        if before.len() >= MOST_NOTES || !plan.only_notes() || !done.wrote() || done.failed() {
+            before.into_iter().for_each(|earlier| done.follows(earlier));
+            return (plan, done);
         }
+        before.push(done);
+        context.observer.refresh(saas, world).await;
     }
-    let report = report(ask, &plan, &done);
-    let again = report.again;
-    tell(context, saas, report).await?;
-    Ok(Action::requeue(again))
+}
+
+fn log(done: &Done) {
+    for (part, written) in done.parts.iter().filter(|(_, written)| !written.wrote.is_empty()) {
+        info!(part = part.word(), "{}", written.words());
+    }
 }
 
 /// Takes our rows back everywhere, then lets the object go; a vendor that is gone for good does not hold it for ever.
@@ -193,8 +215,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     let since = saas.metadata.deletion_timestamp.as_ref().map(|t| world.now.duration_since(t.0).as_secs()).unwrap_or(0);
     let limit = observer.config.abandon_after_seconds;
     if u64::try_from(since).unwrap_or(0) < limit {
-        let report = report(ask, &plan, &done);
-        tell(context, saas, report).await?;
+        tell(context, ask, report(ask, &plan, &done)).await?;
         return Ok(Action::requeue(Duration::from_secs(2)));
     }
     let note = format!("after {limit} s of deleting, golive lets go and leaves behind: {}", left.join("; "));
@@ -205,7 +226,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
 }
 
 /// What is not yet known to be gone: in words.
-fn left_behind(plan: &Plan, done: &crate::apply::Done) -> Vec<String> {
+fn left_behind(plan: &Plan, done: &Done) -> Vec<String> {
     let mut left = Vec::new();
     for (part, verdict) in &plan.parts {
         let fault = done.parts.get(part).and_then(|done| done.fault.clone());
@@ -229,37 +250,56 @@ fn api_of(observer: &Observer, saas: &SaasDeployment) -> Api<SaasDeployment> {
     Api::namespaced(observer.client.clone(), &saas.namespace().unwrap_or_default())
 }
 
-async fn hold(observer: &Observer, saas: &SaasDeployment) -> Seen<()> {
+async fn hold(context: &Context, saas: &SaasDeployment) -> Seen<Arc<SaasDeployment>> {
     let mut finalizers = saas.finalizers().to_vec();
     finalizers.push(FINALIZER.to_owned());
-    set_finalizers(observer, saas, finalizers).await
+    set_finalizers(&context.observer, saas, finalizers).await.map(|held| context.latest.wrote(held))
 }
 
 async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
     let others = saas.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
     context.metrics.gone(saas);
+    context.latest.forget(saas);
+    context.observer.vaults.forget(saas);
     match set_finalizers(&context.observer, saas, others).await {
         Err(Fault::Rejected(_)) => Ok(()),
-        result => result,
+        result => result.map(drop),
     }
 }
 
-async fn set_finalizers(observer: &Observer, saas: &SaasDeployment, finalizers: Vec<String>) -> Seen<()> {
+async fn set_finalizers(observer: &Observer, saas: &SaasDeployment, finalizers: Vec<String>) -> Seen<SaasDeployment> {
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": saas.resource_version()}});
     let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
     let api = api_of(observer, saas);
-    within("set finalizers", api.patch(&saas.name_any(), &params, &Patch::Merge(patch))).await.map(|_| ())
+    within("set finalizers", api.patch(&saas.name_any(), &params, &Patch::Merge(patch))).await
 }
 
-/// Writes the status where it changed, and tells what happened.
-async fn tell(context: &Context, saas: &SaasDeployment, report: Report) -> Seen<()> {
+/// Writes the status where it changed, and tells what happened; gives when to look again.
+async fn tell(context: &Context, ask: Ask<'_>, report: Report) -> Result<Action, Fault> {
+    let (saas, uid) = (ask.saas, ask.saas.uid().unwrap_or_default());
     context.metrics.ready(saas, &report.status);
-    if differs(saas.status.as_ref(), &report.status) {
+    tell_operations(context, saas, &report).await?;
+    let news = differs(saas.status.as_ref(), &report.status);
+    let wait = if news && report.is_progress() { context.patience.left(&uid, ask.world.now) } else { None };
+    if let Some(wait) = wait {
+        return Ok(Action::requeue(report.again.min(wait)));
+    }
+    context.patience.told(&uid);
+    if news {
         let object = status_object(saas, "SaasDeployment", json!(report.status));
-        write_status(&api_of(&context.observer, saas), &saas.name_any(), object).await?;
+        let written = write_status(&api_of(&context.observer, saas), &saas.name_any(), object).await?;
+        written.map(|written| context.latest.wrote(written));
     }
     for said in &report.events {
         say(context, saas, said).await;
+    }
+    Ok(Action::requeue(report.again))
+}
+
+/// Writes the statuses of requests where they changed.
+async fn tell_operations(context: &Context, saas: &SaasDeployment, report: &Report) -> Seen<()> {
+    if report.operations.is_empty() {
+        return Ok(());
     }
     let operations: Api<SaasOperation> =
         Api::namespaced(context.observer.client.clone(), &saas.namespace().unwrap_or_default());
@@ -271,12 +311,8 @@ async fn tell(context: &Context, saas: &SaasDeployment, report: Report) -> Seen<
         };
         let old = operation.status.as_ref().map(|s| (&s.message, &s.completion_time));
         if old != Some((&status.message, &status.completion_time)) {
-            write_status(
-                &operations,
-                &operation.name_any(),
-                status_object(&**operation, "SaasOperation", json!(status)),
-            )
-            .await?;
+            let object = status_object(&**operation, "SaasOperation", json!(status));
+            write_status(&operations, &operation.name_any(), object).await?;
         }
     }
     Ok(())
@@ -290,14 +326,14 @@ fn status_object(object: &impl ResourceExt, kind: &str, status: Value) -> Value 
     json!({"apiVersion": "golive.dev/v1alpha1", "kind": kind, "metadata": {"name": object.name_any()}, "status": status})
 }
 
-async fn write_status<K>(api: &Api<K>, name: &str, object: Value) -> Seen<()>
+async fn write_status<K>(api: &Api<K>, name: &str, object: Value) -> Seen<Option<K>>
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let params = PatchParams::apply(MANAGER).force();
     match within("write status", api.patch_status(name, &params, &Patch::Apply(object))).await {
-        Err(Fault::Rejected(text)) if text.contains("not found") => Ok(()),
-        result => result.map(|_| ()),
+        Err(Fault::Rejected(text)) if text.contains("not found") => Ok(None),
+        result => result.map(Some),
     }
 }
 

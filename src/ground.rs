@@ -257,7 +257,7 @@ mod tests {
 
     fn object(value: Value) -> DynamicObject {
         let mut object = json!({"apiVersion": "v1", "kind": "K", "metadata": {"name": "public"}});
-        crate::plan::pod::merge(&mut object, &value);
+        crate::plan::pod::merge(&mut object, value);
         serde_json::from_value(object).unwrap()
     }
 

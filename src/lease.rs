@@ -11,6 +11,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
+use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -29,13 +30,15 @@ pub struct Candidate {
     outside: Arc<dyn Outside>,
     name: String,
     identity: String,
+    /// The lease as we last wrote it: renewing needs no look at it first.
+    held: Mutex<Option<Lease>>,
 }
 
 impl Candidate {
     /// A candidate for the Lease `golive` in `namespace`, known to others as `identity` (the pod's name).
     pub fn new(client: Client, outside: Arc<dyn Outside>, namespace: &str, identity: &str) -> Self {
         let leases = Api::namespaced(client, namespace);
-        Candidate { leases, outside, name: "golive".into(), identity: identity.into() }
+        Candidate { leases, outside, name: "golive".into(), identity: identity.into(), held: Mutex::new(None) }
     }
 
     /// Waits until this candidate leads.
@@ -82,25 +85,37 @@ impl Candidate {
 
     /// One attempt to take or renew; the API server's resource version decides between rivals.
     async fn attempt(&self) -> Result<bool, String> {
-        let call = async {
-            let Some(found) = self.leases.get_opt(&self.name).await? else {
-                let lease = claim(None, &self.identity, &self.name, self.outside.now());
-                self.leases.create(&PostParams::default(), &lease).await?;
-                return Ok(true);
-            };
-            let now = self.outside.now();
-            if holder(&found) != Some(&self.identity) && !is_free(&found, now) {
-                return Ok(false);
-            }
-            let lease = claim(Some(found), &self.identity, &self.name, now);
-            self.leases.replace(&self.name, &PostParams::default(), &lease).await?;
-            Ok(true)
-        };
-        match timeout(CALL, call).await {
+        match timeout(CALL, self.renew_or_take()).await {
             Ok(Err(kube::Error::Api(status))) if status.is_conflict() || status.is_already_exists() => Ok(false),
             Ok(result) => result.map_err(|e: kube::Error| e.to_string()),
             Err(_) => Err(format!("no answer within {} s", CALL.as_secs())),
         }
+    }
+
+    async fn renew_or_take(&self) -> kube::Result<bool> {
+        let held = self.held.lock().await.take();
+        if let Some(lease) = held {
+            match self.claim(Some(lease)).await {
+                // Somebody else wrote to it: a look at it tells who.
+                Err(kube::Error::Api(status)) if status.is_conflict() || status.code == 404 => {}
+                result => return result,
+            }
+        }
+        match self.leases.get_opt(&self.name).await? {
+            Some(found) if holder(&found) != Some(&self.identity) && !is_free(&found, self.outside.now()) => Ok(false),
+            found => self.claim(found).await,
+        }
+    }
+
+    async fn claim(&self, found: Option<Lease>) -> kube::Result<bool> {
+        let exists = found.is_some();
+        let lease = claim(found, &self.identity, &self.name, self.outside.now());
+        let written = match exists {
+            true => self.leases.replace(&self.name, &PostParams::default(), &lease).await?,
+            false => self.leases.create(&PostParams::default(), &lease).await?,
+        };
+        *self.held.lock().await = Some(written);
+        Ok(true)
     }
 }
 

@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::Event;
 
+use crate::child::Child;
 use crate::kinds::Kind;
 
 /// The label that every object of golive's carries; all watches select by it.
@@ -27,36 +28,58 @@ pub struct Owner {
     pub name: String,
 }
 
-/// The objects of one SaasDeployment.
+/// The objects of one SaasDeployment, by kind and name.
 #[derive(Clone, Debug, Default)]
-pub struct Children(BTreeMap<(Kind, String), Arc<DynamicObject>>);
+pub struct Children(Vec<(Kind, Arc<Child>)>);
 
 impl Children {
+    fn place(&self, kind: Kind, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(k, child)| (*k, &*child.name).cmp(&(kind, name)))
+    }
+
     /// The object of that kind and name.
-    pub fn find(&self, kind: Kind, name: &str) -> Option<&DynamicObject> {
-        self.0.get(&(kind, name.to_owned())).map(AsRef::as_ref)
+    pub fn find(&self, kind: Kind, name: &str) -> Option<&Child> {
+        let at = self.place(kind, name).ok()?;
+        self.0.get(at).map(|(_, child)| child.as_ref())
     }
 
     /// All objects with their kinds.
-    pub fn iter(&self) -> impl Iterator<Item = (Kind, &DynamicObject)> {
-        self.0.iter().map(|((kind, _), object)| (*kind, object.as_ref()))
+    pub fn iter(&self) -> impl Iterator<Item = (Kind, &Child)> {
+        self.0.iter().map(|(kind, child)| (*kind, child.as_ref()))
     }
 
     /// All objects of a kind.
-    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &DynamicObject> {
-        self.iter().filter(move |(k, _)| *k == kind).map(|(_, object)| object)
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Child> {
+        self.iter().filter(move |(k, _)| *k == kind).map(|(_, child)| child)
     }
 
     /// The same with one more object: for tests and for plans made offline.
     pub fn with(mut self, kind: Kind, object: DynamicObject) -> Self {
-        self.0.insert((kind, object.name_any()), Arc::new(object));
+        self.put(kind, Child::new(kind, object));
         self
     }
 
     /// The same without an object.
     pub fn without(mut self, kind: Kind, name: &str) -> Self {
-        self.0.remove(&(kind, name.to_owned()));
+        self.remove(kind, name);
         self
+    }
+
+    fn put(&mut self, kind: Kind, child: Child) {
+        match self.place(kind, &child.name) {
+            Ok(at) => {
+                if let Some(held) = self.0.get_mut(at) {
+                    held.1 = Arc::new(child);
+                }
+            }
+            Err(at) => self.0.insert(at, (kind, Arc::new(child))),
+        }
+    }
+
+    fn remove(&mut self, kind: Kind, name: &str) {
+        if let Ok(at) = self.place(kind, name) {
+            self.0.remove(at);
+        }
     }
 }
 
@@ -107,7 +130,7 @@ impl Cache {
     /// Notes that the cluster does not serve a kind (any more). Returns whom that concerns: everybody, where it is news.
     pub fn absent(&self, kind: Kind) -> Vec<Owner> {
         let mut inner = self.write();
-        inner.owners.values_mut().for_each(|children| children.0.retain(|(k, _), _| *k != kind));
+        inner.owners.values_mut().for_each(|children| children.0.retain(|(k, _)| *k != kind));
         match inner.presence.insert(kind, Presence::Absent) {
             Some(Presence::Served) => inner.owners.keys().cloned().collect(),
             _ => Vec::new(),
@@ -119,7 +142,10 @@ impl Cache {
         let mut inner = self.write();
         match event {
             Event::Apply(object) => inner.put(kind, object).into_iter().collect(),
-            Event::Delete(object) => inner.remove(kind, &object).into_iter().collect(),
+            Event::Delete(object) => {
+                let owner = owner_of(&object);
+                owner.inspect(|owner| inner.remove(kind, owner, &object.name_any())).into_iter().collect()
+            }
             Event::Init => {
                 inner.listing.insert(kind, Vec::new());
                 Vec::new()
@@ -135,8 +161,8 @@ impl Cache {
     }
 
     /// Forgets an object that we deleted.
-    pub fn deleted(&self, kind: Kind, object: &DynamicObject) {
-        self.write().remove(kind, object);
+    pub fn deleted(&self, kind: Kind, owner: &Owner, name: &str) {
+        self.write().remove(kind, owner, name);
     }
 }
 
@@ -144,23 +170,20 @@ impl Inner {
     fn put(&mut self, kind: Kind, mut object: DynamicObject) -> Option<Owner> {
         let owner = owner_of(&object)?;
         object.managed_fields_mut().clear();
-        let children = &mut self.owners.entry(owner.clone()).or_default().0;
-        let key = (kind, object.name_any());
-        if children.get(&key).is_some_and(|have| is_older(&object, have)) {
+        let children = self.owners.entry(owner.clone()).or_default();
+        if children.find(kind, &object.name_any()).is_some_and(|have| have.is_newer_than(&object)) {
             return None;
         }
-        children.insert(key, Arc::new(object));
+        children.put(kind, Child::new(kind, object));
         Some(owner)
     }
 
-    fn remove(&mut self, kind: Kind, object: &DynamicObject) -> Option<Owner> {
-        let owner = owner_of(object)?;
-        let children = self.owners.get_mut(&owner)?;
-        children.0.remove(&(kind, object.name_any()));
+    fn remove(&mut self, kind: Kind, owner: &Owner, name: &str) {
+        let Some(children) = self.owners.get_mut(owner) else { return };
+        children.remove(kind, name);
         if children.0.is_empty() {
-            self.owners.remove(&owner);
+            self.owners.remove(owner);
         }
-        Some(owner)
     }
 
     fn list(&mut self, kind: Kind, object: DynamicObject) -> Option<Owner> {
@@ -178,7 +201,7 @@ impl Inner {
         let mut concerned = Vec::new();
         for (owner, children) in &mut self.owners {
             let before = children.0.len();
-            children.0.retain(|(k, name), _| *k != kind || seen.contains(&(owner.clone(), name.clone())));
+            children.0.retain(|(k, child)| *k != kind || seen.contains(&(owner.clone(), child.name.to_string())));
             if children.0.len() != before {
                 concerned.push(owner.clone());
             }
@@ -190,13 +213,6 @@ impl Inner {
 /// The SaasDeployment that an object's labels name.
 pub fn owner_of(object: &DynamicObject) -> Option<Owner> {
     Some(Owner { namespace: object.namespace()?, name: object.labels().get(OWNER)?.clone() })
-}
-
-/// Whether `new` is an older version of the same object than `have`. Resource versions of one object are comparable
-/// as numbers: <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>.
-fn is_older(new: &DynamicObject, have: &DynamicObject) -> bool {
-    let version = |o: &DynamicObject| o.resource_version().and_then(|v| v.parse::<u64>().ok());
-    new.uid() == have.uid() && version(new) < version(have)
 }
 
 #[cfg(test)]
@@ -221,8 +237,7 @@ mod tests {
         let cache = Cache::default();
         cache.written(Kind::Service, object("s", "u", 7));
         assert!(cache.take(Kind::Service, Event::Apply(object("s", "u", 6))).is_empty());
-        let seen = cache.of(&owner()).find(Kind::Service, "s").unwrap().resource_version();
-        assert_eq!(seen.as_deref(), Some("7"));
+        assert!(cache.take(Kind::Service, Event::Apply(object("s", "u", 7))).contains(&owner()));
     }
 
     #[test]

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::Mutex;
 
 use crate::accounts::Accounts;
 use crate::api::{SaasDeployment, SaasOperation};
+use crate::apply::vault::Vaults;
 use crate::certificate::Window;
 use crate::cluster::find;
 use crate::config::Config;
@@ -27,7 +28,6 @@ use crate::objects::{Cache, Owner, Presence};
 use crate::outside::Outside;
 use crate::plan::Ask;
 use crate::rows::Mark;
-use crate::vault::Vault;
 use crate::vendors::Vendors;
 use crate::vendors::acme::Issuer;
 use crate::world::World;
@@ -48,6 +48,10 @@ pub struct Observer {
     pub ground: Arc<Ground>,
     /// All SaasDeployments: for claims on hosts.
     pub deployments: Store<SaasDeployment>,
+    /// All namespaces: their labels decide on accounts.
+    pub namespaces: Store<Namespace>,
+    /// Vaults that were read before.
+    pub vaults: Vaults,
     /// All requests.
     pub operations: Store<SaasOperation>,
     /// Vendor accounts.
@@ -78,7 +82,7 @@ impl Observer {
         let Accounts { accounts, secrets, config_maps, .. } = &self.accounts;
         let stores = async {
             drop(tokio::join!(accounts.wait_until_ready(), secrets.wait_until_ready(), config_maps.wait_until_ready()));
-            drop(self.operations.wait_until_ready().await);
+            drop(tokio::join!(self.operations.wait_until_ready(), self.namespaces.wait_until_ready()));
         };
         stores.await;
         while !(self.cache.is_ready() && self.ground.is_ready()) {
@@ -124,25 +128,33 @@ impl Observer {
         world
     }
 
+    /// Looks again at what this pass itself has written.
+    pub async fn refresh(&self, saas: &SaasDeployment, world: &mut World) {
+        world.vault = self.vault(saas).await;
+        world.children = self.cache.of(&owner(saas));
+    }
+
+    /// A namespace is asked for only where the watch has not brought it yet.
     async fn namespace_labels(&self, namespace: &str) -> Seen<BTreeMap<String, String>> {
+        if let Some(known) = self.namespaces.get(&ObjectRef::new(namespace)) {
+            return Ok(known.labels().clone());
+        }
         let api: Api<Namespace> = Api::all(self.client.clone());
         Ok(find(&api, namespace).await?.map(|ns| ns.labels().clone()).unwrap_or_default())
     }
 
-    async fn vault(&self, saas: &SaasDeployment) -> Seen<Vault> {
-        crate::apply::vault::read(&self.client, saas).await
-    }
-
     /// Hosts of this object that an older one claims.
     fn rivals(&self, saas: &SaasDeployment) -> BTreeMap<String, String> {
-        let hosts =
-            |s: &SaasDeployment| s.spec.domains.iter().chain(&s.spec.redirect_from).cloned().collect::<BTreeSet<_>>();
-        let (ours, age) = (hosts(saas), age(saas));
+        let (ours, age) = (hosts(saas).collect::<BTreeSet<_>>(), age(saas));
         let mut rivals = BTreeMap::new();
+        if ours.is_empty() {
+            return rivals;
+        }
         for other in self.deployments.state() {
-            if other.uid() != saas.uid() && self::age(&other) < age {
+            let mut shared = hosts(&other).filter(|host| ours.contains(host)).peekable();
+            if shared.peek().is_some() && other.uid() != saas.uid() && self::age(&other) < age {
                 let label = format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any());
-                rivals.extend(hosts(&other).intersection(&ours).map(|host| (host.clone(), label.clone())));
+                rivals.extend(shared.map(|host| (host.clone(), label.clone())));
             }
         }
         rivals
@@ -163,6 +175,11 @@ impl Observer {
         let path = self.config.trust_file.as_ref()?;
         std::fs::read_to_string(path).inspect_err(|e| tracing::warn!("{}: {e}", path.display())).ok()
     }
+}
+
+/// The hosts that an object claims.
+fn hosts(saas: &SaasDeployment) -> impl Iterator<Item = &String> {
+    saas.spec.domains.iter().chain(&saas.spec.redirect_from)
 }
 
 /// Which of two claims is older: by creation, then by uid.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::runtime::controller::Controller;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
@@ -19,15 +19,18 @@ use tracing::info;
 
 use crate::accounts::Accounts;
 use crate::api::{ProviderAccount, SaasDeployment, SaasOperation};
+use crate::apply::vault::Vaults;
 use crate::config::Config;
 use crate::controller::{self, Context};
 use crate::ground::{Ground, Plot};
 use crate::kinds::Kind;
+use crate::latest::Latest;
 use crate::lease::Candidate;
 use crate::metrics::Metrics;
 use crate::objects::Cache;
 use crate::observe::Observer;
 use crate::outside::Outside;
+use crate::patience::Patience;
 use crate::vendors::Vendors;
 
 /// How long passes under way may take to end once the operator is told to stop.
@@ -123,6 +126,8 @@ impl Operator {
         let stream = Controller::new(deployments, watcher::Config::default());
         let (operations, follow_operations) = controller::follow(Api::<SaasOperation>::all(self.client.clone()));
         tasks.spawn(follow_operations);
+        let (namespaces, follow_namespaces) = controller::follow(Api::<Namespace>::all(self.client.clone()));
+        tasks.spawn(follow_namespaces);
         let accounts = self.accounts(tasks);
         let observer = Observer {
             client: self.client.clone(),
@@ -133,6 +138,8 @@ impl Operator {
             ground: ground.clone(),
             deployments: stream.store(),
             operations,
+            namespaces,
+            vaults: Vaults::default(),
             accounts,
             vendors: Arc::new(Vendors::new(
                 registry,
@@ -144,7 +151,13 @@ impl Operator {
         };
         let reporter = Reporter { controller: "golive.dev/golive".into(), instance: Some(self.identity.clone()) };
         let recorder = Recorder::new(self.client.clone(), reporter);
-        let context = Arc::new(Context { observer, recorder, metrics: Metrics::new(registry) });
+        let context = Arc::new(Context {
+            observer,
+            recorder,
+            metrics: Metrics::new(registry),
+            latest: Latest::default(),
+            patience: Patience::default(),
+        });
         let controller = self.woken(stream, (cache, ground), tasks);
         (context, controller)
     }

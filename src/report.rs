@@ -34,6 +34,17 @@ pub struct Report {
     pub operations: BTreeMap<String, SaasOperationStatus>,
 }
 
+impl Report {
+    /// Whether it says only that work is under way as it should be.
+    pub fn is_progress(&self) -> bool {
+        let is = |kind: &str, wanted: &dyn Fn(&Condition) -> bool| {
+            self.status.conditions.iter().any(|c| c.type_ == kind && wanted(c))
+        };
+        let under_way = is("Reconciling", &|c| c.status == "True");
+        under_way && is("Ready", &|c| !is_trouble(&c.reason)) && self.events.is_empty()
+    }
+}
+
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
@@ -241,20 +252,26 @@ fn again(ask: Ask<'_>, plan: &Plan, done: &Done, states: &BTreeMap<Part, State>)
     if done.wrote() { soonest.min(SOON) } else { soonest.max(SOON) }
 }
 
-/// Conditions that changed since the status was last written.
+/// Conditions that changed since the status was last written: trouble, and what was waited for. Where all is ready, that
+/// alone is told.
 fn changes(ask: Ask<'_>, conditions: &[Condition]) -> Vec<Said> {
     let old = |kind: &str| ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == kind);
-    let told =
-        conditions.iter().filter(|c| !["Reconciling", "Stalled"].contains(&c.type_.as_str()) && c.reason != "Applied");
+    let told = conditions.iter().filter(|c| !["Reconciling", "Stalled"].contains(&c.type_.as_str()));
     let changed =
         told.filter(|new| old(&new.type_).is_none_or(|old| (&old.status, &old.reason) != (&new.status, &new.reason)));
     let said = |c: &Condition| Said {
-        warning: c.status != "True" && is_trouble(&c.reason),
+        warning: c.status != "True",
         reason: if c.status == "True" { format!("{}True", c.type_) } else { c.reason.clone() },
         note: cut(&format!("{}: {}", c.type_, c.message)),
         action: deed(&c.type_, &c.message),
     };
-    changed.filter(|c| c.status == "True" || is_trouble(&c.reason)).map(said).collect()
+    let live = conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+    let awaited = |c: &Condition| old(&c.type_).is_some_and(|old| old.status != "True");
+    let is_news = |c: &&Condition| match c.status.as_str() {
+        "True" => c.type_ == "Ready" || (!live && awaited(c)),
+        _ => is_trouble(&c.reason),
+    };
+    changed.filter(is_news).map(said).collect()
 }
 
 /// A word for an event that stands for this text alone: one stage that fails after another is other news.
@@ -262,9 +279,9 @@ fn deed(what: &str, text: &str) -> String {
     format!("{what}{}", hash(text.as_bytes(), 6))
 }
 
-/// Waiting is no trouble; everything else that is not ready is.
+/// Waiting and working is no trouble; everything else that is not ready is.
 fn is_trouble(reason: &str) -> bool {
-    !["Pending", "Issuing", "RollingOut", "StageRunning"].iter().any(|word| reason.ends_with(word))
+    !["Pending", "Issuing", "RollingOut", "StageRunning", "Applied"].iter().any(|word| reason.ends_with(word))
 }
 
 /// Writes although all was well and the plan has not changed since: somebody else changed the world.
@@ -272,8 +289,13 @@ fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
     let live = ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == "Ready");
     let was_live = live.is_some_and(|c| c.status == "True" && c.observed_generation == ask.saas.metadata.generation);
     let said = |(part, done): (&Part, &PartDone)| {
-        let undone: Vec<&str> =
-            done.wrote.iter().filter(|wrote| wrote.drift).map(|wrote| wrote.what.as_str()).collect();
+        let undone: Vec<&str> = done
+            .before
+            .iter()
+            .chain(&done.wrote)
+            .filter(|wrote| wrote.drift)
+            .map(|wrote| wrote.what.as_str())
+            .collect();
         let note = cut(&format!("{}: put right what somebody else changed: {}", part.condition(), undone.join(", ")));
         let told = Said {
             warning: true,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::api::DynamicObject;
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -195,7 +194,7 @@ impl World {
 
     /// A field of a child's status (or spec), by JSON pointer.
     pub fn field(&self, kind: Kind, name: &str, pointer: &str) -> Option<&Value> {
-        self.children.find(kind, name)?.data.pointer(pointer)
+        self.children.find(kind, name)?.field(pointer)
     }
 
     /// Whether a child's status has this condition as `True`.
@@ -215,9 +214,4 @@ impl std::fmt::Display for Source {
             Source::ConfigMap(name) => write!(f, "ConfigMap `{name}`"),
         }
     }
-}
-
-/// The annotation of an object of golive's.
-pub fn annotation<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
-    object.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }

@@ -6,14 +6,14 @@ use kube::api::{DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 
 use super::{Done, PartDone, Wrote, owner_reference};
+use crate::child::Child;
 use crate::cluster;
 use crate::fault::{Fault, Seen};
 use crate::kinds::Kind;
-use crate::objects::{APPLIED, PART};
-use crate::observe::Observer;
+use crate::objects::APPLIED;
+use crate::observe::{Observer, owner};
 use crate::plan::names::hash_of;
 use crate::plan::{Ask, Manifest, Part, Plan, Steps, Verdict};
-use crate::world::annotation;
 
 /// Writes of one part that are under way at once.
 const AT_ONCE: usize = 4;
@@ -27,7 +27,7 @@ pub async fn declare(observer: &Observer, ask: Ask<'_>, (part, steps): (Part, &S
         let object = rendered(ask, part, manifest);
         let found = ask.world.children.find(manifest.kind, &manifest.name);
         if !agrees(&object, found) {
-            let drift = found.is_none_or(|found| applied(&object) == annotation(found, APPLIED));
+            let drift = found.is_none_or(|found| applied(&object) == found.applied.as_deref());
             writes.push(write(observer, ask, manifest, (object, drift && found.is_some())));
         }
     }
@@ -76,13 +76,16 @@ pub fn rendered(ask: Ask<'_>, part: Part, manifest: &Manifest) -> Value {
 }
 
 /// Whether an object is as it was last declared, and nobody has changed a field of it since.
-pub fn agrees(wanted: &Value, found: Option<&DynamicObject>) -> bool {
+pub fn agrees(wanted: &Value, found: Option<&Child>) -> bool {
     let Some(found) = found else { return false };
     let hash = applied(wanted);
+    hash.is_some() && hash == found.applied.as_deref() && found.is_as_applied(|object| is_same(object, wanted))
+}
+
+/// Whether an object has every mark and field that is wanted.
+fn is_same(found: &DynamicObject, wanted: &Value) -> bool {
     let fields = wanted.as_object().into_iter().flatten();
-    hash.is_some()
-        && hash == annotation(found, APPLIED)
-        && is_marked(found, wanted)
+    is_marked(found, wanted)
         && fields
             .filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str()))
             .all(|(name, value)| holds(found.data.get(name), value))
@@ -180,18 +183,14 @@ pub async fn prune(observer: &Observer, ask: Ask<'_>, plan: &Plan, done: &mut Do
 
 /// The objects of ours that no part wants: of parts that hold, none.
 pub fn unwanted(ask: Ask<'_>, plan: &Plan) -> Vec<(Part, Kind, String)> {
-    let part_of = |object: &DynamicObject| {
-        let label = object.labels().get(PART)?;
-        Part::ALL.into_iter().find(|part| label == part.word())
-    };
     let owned = ask.world.children.iter().filter(|(_, object)| is_owned(ask, object));
-    let known = owned.filter_map(|(kind, object)| Some((part_of(object)?, kind, object.name_any())));
+    let known = owned.filter_map(|(kind, object)| Some((object.part?, kind, object.name.to_string())));
     known.filter(|(part, kind, name)| !is_wanted(plan.parts.get(part), *kind, name)).collect()
 }
 
 /// Only what carries our reference is removed: not what is retained, nor what CronJobs made.
-fn is_owned(ask: Ask<'_>, object: &DynamicObject) -> bool {
-    object.owner_references().iter().any(|owner| Some(&owner.uid) == ask.saas.metadata.uid.as_ref())
+fn is_owned(ask: Ask<'_>, object: &Child) -> bool {
+    ask.saas.metadata.uid.as_ref().is_some_and(|uid| object.belongs_to(uid))
 }
 
 fn is_wanted(verdict: Option<&Verdict>, kind: Kind, name: &str) -> bool {
@@ -208,11 +207,11 @@ fn is_wanted(verdict: Option<&Verdict>, kind: Kind, name: &str) -> bool {
 /// Deletes the object that was observed, and no later one of its name.
 pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -> Seen<bool> {
     let Some(object) = ask.world.children.find(kind, name) else { return Ok(false) };
-    if object.metadata.deletion_timestamp.is_some() {
+    if object.going {
         return Ok(false);
     }
     let api = cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), kind);
-    let preconditions = Preconditions { uid: object.uid(), ..Preconditions::default() };
+    let preconditions = Preconditions { uid: Some(object.uid.to_string()), ..Preconditions::default() };
     let params = DeleteParams {
         preconditions: Some(preconditions),
         propagation_policy: Some(PropagationPolicy::Background),
@@ -220,7 +219,7 @@ pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -
     };
     match cluster::within(&format!("delete {} {name}", kind.name()), api.delete(name, &params)).await {
         Ok(_) | Err(Fault::Rejected(_) | Fault::Lost(_)) => {
-            observer.cache.deleted(kind, object);
+            observer.cache.deleted(kind, &owner(ask.saas), name);
             Ok(true)
         }
         Err(fault) => Err(fault),
@@ -255,9 +254,10 @@ mod tests {
             serde_json::from_value(json!({"apiVersion": "v1", "kind": "K", "metadata": metadata, "spec": {}})).unwrap()
         };
         let whole = json!({APPLIED: "h", "tls": "true", "added": "by a controller"});
-        assert!(agrees(&wanted, Some(&found(json!({"a": "b", "c": "d"}), whole.clone()))));
-        assert!(!agrees(&wanted, Some(&found(json!({"a": "b"}), json!({APPLIED: "h"})))));
-        assert!(!agrees(&wanted, Some(&found(json!({"a": "x"}), whole))));
+        let agrees = |object| agrees(&wanted, Some(&Child::new(Kind::Service, object)));
+        assert!(agrees(found(json!({"a": "b", "c": "d"}), whole.clone())));
+        assert!(!agrees(found(json!({"a": "b"}), json!({APPLIED: "h"}))));
+        assert!(!agrees(found(json!({"a": "x"}), whole)));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Reading and writing the vault's Secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{MutexGuard, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -13,19 +15,72 @@ use crate::api::SaasDeployment;
 use crate::cluster::{apply, find};
 use crate::fault::{Fault, Seen};
 use crate::objects::{MANAGED_BY, OWNER};
+use crate::observe::Observer;
 use crate::plan::names::joined;
 use crate::vault::{LEDGER, Ledger, Note, Vault};
 
-/// Reads the vault of an object; there is an empty one where there is no Secret yet.
-///
-/// # Errors
-/// The Secret cannot be read, is somebody else's, or its ledger was damaged.
-pub async fn read(client: &Client, saas: &SaasDeployment) -> Seen<Vault> {
-    let name = joined(&saas.name_any(), "secrets");
-    let api: Api<Secret> = Api::namespaced(client.clone(), &saas.namespace().unwrap_or_default());
-    match find(&api, &name).await? {
-        None => Ok(Vault::default()),
-        Some(secret) => of(secret, saas),
+/// For how many seconds at least a vault is taken for what it was.
+const LEAST_SECONDS: usize = 10;
+
+/// Vaults as they were last read or written by this process, which is the only one that writes them. They are read again
+/// after a while, for somebody may have changed or removed one: a watch would need the right to list every Secret of the
+/// cluster.
+#[derive(Default)]
+pub struct Vaults(std::sync::Mutex<HashMap<String, Known>>);
+
+struct Known {
+    vault: Vault,
+    read: Timestamp,
+}
+
+impl Vaults {
+    fn map(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of a vault that was read not long ago: each is read every ten seconds where it is looked at, and all
+    /// of them together once a second.
+    fn fresh(&self, saas: &SaasDeployment, now: Timestamp) -> Option<Vault> {
+        let known = self.map();
+        let seconds = known.len().max(LEAST_SECONDS);
+        let limit = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let found = known.get(&saas.uid()?)?;
+        (now.duration_since(found.read) < limit).then(|| found.vault.clone())
+    }
+
+    fn keep(&self, saas: &SaasDeployment, vault: Vault, read: Timestamp) {
+        self.map().insert(saas.uid().unwrap_or_default(), Known { vault, read });
+    }
+
+    /// What a write left; the time of reading stays, for a write shows nothing of what others removed before it.
+    fn wrote(&self, saas: &SaasDeployment, vault: Vault, now: Timestamp) {
+        let mut known = self.map();
+        let entry = known.entry(saas.uid().unwrap_or_default());
+        entry.and_modify(|known| known.vault = vault.clone()).or_insert(Known { vault, read: now });
+    }
+
+    /// Forgets a vault: it is read again before it is relied on.
+    pub fn forget(&self, saas: &SaasDeployment) {
+        self.map().remove(&saas.uid().unwrap_or_default());
+    }
+}
+
+impl Observer {
+    /// The vault of an object; there is an empty one where there is no Secret yet.
+    ///
+    /// # Errors
+    /// The Secret cannot be read, is somebody else's, or its ledger was damaged.
+    pub async fn vault(&self, saas: &SaasDeployment) -> Seen<Vault> {
+        let now = self.outside.now();
+        let going = saas.metadata.deletion_timestamp.is_some();
+        if let Some(known) = self.vaults.fresh(saas, now).filter(|_| !going) {
+            return Ok(known);
+        }
+        let name = joined(&saas.name_any(), "secrets");
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &saas.namespace().unwrap_or_default());
+        let vault = find(&api, &name).await?.map_or_else(|| Ok(Vault::default()), |secret| of(secret, saas))?;
+        self.vaults.keep(saas, vault.clone(), now);
+        Ok(vault)
     }
 }
 
@@ -50,15 +105,15 @@ fn of(secret: Secret, saas: &SaasDeployment) -> Seen<Vault> {
 
 /// The vault while a pass writes: every entry is durable before `enter` returns.
 pub struct Writer<'a> {
-    client: &'a Client,
+    observer: &'a Observer,
     saas: &'a SaasDeployment,
     vault: Mutex<Vault>,
 }
 
 impl<'a> Writer<'a> {
     /// Writes on from what was observed.
-    pub fn new(client: &'a Client, saas: &'a SaasDeployment, vault: Vault) -> Self {
-        Writer { client, saas, vault: Mutex::new(vault) }
+    pub fn new(observer: &'a Observer, saas: &'a SaasDeployment, vault: Vault) -> Self {
+        Writer { observer, saas, vault: Mutex::new(vault) }
     }
 
     /// Enters notes; writes only if they change anything.
@@ -72,11 +127,17 @@ impl<'a> Writer<'a> {
         if changes == 0 {
             return Ok(false);
         }
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.saas.namespace().unwrap_or_default());
-        let written = apply(&api, &joined(&self.saas.name_any(), "secrets"), &self.secret(&next)?).await?;
+        let written = self.write(&next).await.inspect_err(|_| self.observer.vaults.forget(self.saas))?;
         next.version = written.resource_version();
+        self.observer.vaults.wrote(self.saas, next.clone(), self.observer.outside.now());
         *vault = next;
         Ok(true)
+    }
+
+    async fn write(&self, vault: &Vault) -> Seen<Secret> {
+        let namespace = self.saas.namespace().unwrap_or_default();
+        let api: Api<Secret> = Api::namespaced(self.observer.client.clone(), &namespace);
+        apply(&api, &joined(&self.saas.name_any(), "secrets"), &self.secret(vault)?).await
     }
 
     /// The value under an env name, as it stands now.

@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Pod, Secret};
-use kube::api::DynamicObject;
 use kube::{Api, ResourceExt};
 use secrecy::SecretString;
 use serde_json::Value;
 
 use super::Observer;
+use crate::child::Child;
 use crate::cluster::{find, list};
 use crate::fault::Seen;
 use crate::kinds::Kind;
-use crate::objects::{OWNER, PART};
+use crate::objects::OWNER;
 use crate::plan::{Ask, Part};
 use crate::world::Source;
+
+/// How long pods may take to start before they are asked why they do not.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(4);
 
 type Values = BTreeMap<String, SecretString>;
 
@@ -53,9 +57,12 @@ impl Observer {
     /// What the pods of finished Jobs told, where that still has to be taken in.
     pub(super) async fn outcomes(&self, ask: Ask<'_>) -> BTreeMap<String, Value> {
         let taken = ask.world.vault.as_ref().map(|vault| vault.ledger.taken.clone()).unwrap_or_default();
-        let open =
-            ask.world.children.of_kind(Kind::Job).filter(|job| is_of_interest(job) && !taken.contains(&job.name_any()));
-        let names: Vec<String> = open.map(ResourceExt::name_any).collect();
+        let open = ask
+            .world
+            .children
+            .of_kind(Kind::Job)
+            .filter(|job| is_of_interest(job) && !taken.iter().any(|name| **name == *job.name));
+        let names: Vec<String> = open.map(|job| job.name.to_string()).collect();
         let told = join_all(names.iter().map(|name| self.told(ask, name))).await;
         names.into_iter().zip(told).filter_map(|(name, told)| Some((name, told?))).collect()
     }
@@ -71,14 +78,22 @@ impl Observer {
         Some(serde_json::from_str(&message).unwrap_or_else(|_| silent()))
     }
 
-    /// Why pods of a workload do not run, in the kubelet's or the scheduler's words; asked only while some are missing.
+    /// Why pods of a workload do not run, in the kubelet's or the scheduler's words; asked only while some are missing that
+    /// should be there by now.
     pub(super) async fn troubles(&self, ask: Ask<'_>) -> BTreeMap<String, String> {
+        let young = |child: &Child| child.made.is_some_and(|made| ask.world.now.duration_since(made) < PATIENCE);
         let lacking = |name: &str| {
+            if ask.world.children.find(Kind::Deployment, name).is_some_and(young) {
+                return false;
+            }
             let number = |pointer: &str| ask.world.field(Kind::Deployment, name, pointer).and_then(Value::as_i64);
             number("/spec/replicas").is_some_and(|wanted| number("/status/availableReplicas").unwrap_or(0) < wanted)
         };
-        let at_work =
-            ask.world.children.of_kind(Kind::Job).any(|job| !has_ended(job, "Complete") && !has_ended(job, "Failed"));
+        let at_work = ask
+            .world
+            .children
+            .of_kind(Kind::Job)
+            .any(|job| !young(job) && !has_ended(job, "Complete") && !has_ended(job, "Failed"));
         if !at_work && !ask.workloads().iter().any(|workload| lacking(&workload.name)) {
             return BTreeMap::new();
         }
@@ -94,15 +109,14 @@ impl Observer {
 }
 
 /// A finished Job whose result matters: of backups any, of other parts only failures.
-fn is_of_interest(job: &DynamicObject) -> bool {
-    let of_backup =
-        job.labels().get(PART).is_some_and(|part| part == Part::Backup.word()) || job.name_any().contains("-backup-");
+fn is_of_interest(job: &Child) -> bool {
+    let of_backup = job.part == Some(Part::Backup) || job.name.contains("-backup-");
     has_ended(job, "Failed") || (of_backup && has_ended(job, "Complete"))
 }
 
 /// Whether a Job has this condition: `Complete` or `Failed`.
-fn has_ended(job: &DynamicObject, condition: &str) -> bool {
-    let conditions = job.data.pointer("/status/conditions").and_then(Value::as_array);
+fn has_ended(job: &Child, condition: &str) -> bool {
+    let conditions = job.field("/status/conditions").and_then(Value::as_array);
     conditions.is_some_and(|list| list.iter().any(|c| c["type"] == condition && c["status"] == "True"))
 }
 

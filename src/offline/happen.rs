@@ -88,7 +88,7 @@ fn declare(ask: Ask<'_>, (part, manifest): (Part, &Manifest), next: &mut World, 
     let change = if found.is_some() { " is changed" } else { "" };
     happened.tell(part, format!("{manifest}{}{change}", detail(manifest)));
     let well = well(manifest.kind, &object);
-    merge(&mut object, &well);
+    merge(&mut object, well);
     if let Ok(object) = serde_json::from_value::<DynamicObject>(object) {
         next.children = std::mem::take(&mut next.children).with(manifest.kind, object);
     }

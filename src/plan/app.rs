@@ -1,8 +1,10 @@
 //! The application's pods: web process, other processes, cron, and what stands around them.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::pod::{Container, Runs, merge};
+use super::pod::{Container, Runs, fields, merge};
 use super::release::REVISION;
 use super::{Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Autoscale, Process};
@@ -14,6 +16,8 @@ use crate::objects::OWNER;
 const GRACE_SECONDS: i64 = 30;
 /// Seconds between the stop signal's announcement and the signal: routers need them to take the pod out.
 const DRAIN_SECONDS: i64 = 5;
+/// How soon pods that are still missing are looked at again: no watch tells why one does not start.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// One long-running workload: the web process or one of `processes`.
 pub struct Workload<'a> {
@@ -123,8 +127,7 @@ impl Ask<'_> {
     }
 
     fn deployment(self, workload: &Workload<'_>) -> Value {
-        let container = self.container(workload);
-        let mut template = self.pod(&container, Runs::Always);
+        let mut template = self.pod(self.container(workload), Runs::Always);
         template["metadata"]["annotations"] = json!({"golive.dev/environment": self.environment_hash()});
         let more = json!({
             "terminationGracePeriodSeconds": GRACE_SECONDS + DRAIN_SECONDS,
@@ -135,18 +138,18 @@ impl Ask<'_> {
                 "labelSelector": {"matchLabels": self.selector(&workload.component)},
             }],
         });
-        merge(&mut template["spec"], &more);
+        merge(&mut template["spec"], more);
         let mut spec = json!({
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": 300,
             "selector": {"matchLabels": self.selector(&workload.component)},
             "strategy": self.strategy(workload),
-            "template": template,
         });
+        spec["template"] = template;
         if let Some(replicas) = workload.replicas(&self) {
             spec["replicas"] = json!(replicas);
         }
-        json!({"spec": spec})
+        fields([("spec", spec)])
     }
 
     /// One writer at a time where there must be only one; else no pod goes before its successor is there.
@@ -170,8 +173,8 @@ impl Ask<'_> {
         container.extra = json!({"lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}}});
         if let Some(port) = workload.port(&self) {
             let ports = json!([{"name": "http", "containerPort": port, "protocol": "TCP"}]);
-            merge(&mut container.extra, &json!({"ports": ports}));
-            merge(&mut container.extra, &self.probes(workload));
+            container.extra["ports"] = ports;
+            merge(&mut container.extra, self.probes(workload));
         }
         container
     }
@@ -198,16 +201,15 @@ impl Ask<'_> {
             Some(health) => json!({"httpGet": {"path": health.path, "port": "http"}}),
             None => json!({"tcpSocket": {"port": "http"}}),
         };
-        let with = |probe: &Value, more: Value| {
-            let mut probe = probe.clone();
-            merge(&mut probe, &more);
+        let with = |mut probe: Value, more: Value| {
+            merge(&mut probe, more);
             probe
         };
-        json!({
-            "startupProbe": with(&ask, json!({"periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 60})),
-            "readinessProbe": with(&ask, json!({"periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3})),
-            "livenessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
-        })
+        let startup = with(ask.clone(), json!({"periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 60}));
+        let readiness = with(ask, json!({"periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3}));
+        let liveness =
+            json!({"tcpSocket": {"port": "http"}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6});
+        fields([("startupProbe", startup), ("readinessProbe", readiness), ("livenessProbe", liveness)])
     }
 
     /// The CronJobs of `spec.cron`.
@@ -220,27 +222,29 @@ impl Ask<'_> {
             }
             let mut container = self.application(&format!("cron-{}", cron.name));
             container.command = cron.command.clone();
-            let pod = self.pod(&container, Runs::Once);
+            let pod = self.pod(container, Runs::Once);
             steps.declare(Manifest::new(Kind::CronJob, name, self.cron_job(&cron.schedule, pod, Part::App)));
         }
     }
 
     /// A CronJob that never runs twice at once and keeps a short history.
     pub fn cron_job(self, schedule: &str, pod: Value, part: Part) -> Value {
-        json!({"spec": {
+        let mut spec = json!({
             "schedule": schedule,
             "timeZone": "Etc/UTC",
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": 3600,
             "successfulJobsHistoryLimit": 3,
             "failedJobsHistoryLimit": 3,
-            "jobTemplate": {"metadata": {"labels": self.labels(part)}, "spec": self.job(pod)},
-        }})
+        });
+        let metadata = json!({"labels": self.labels(part)});
+        spec["jobTemplate"] = fields([("metadata", metadata), ("spec", self.job(pod))]);
+        fields([("spec", spec)])
     }
 
     /// The spec of a Job that is tried once more after a failure.
     pub fn job(self, pod: Value) -> Value {
-        json!({"backoffLimit": 1, "activeDeadlineSeconds": 3600, "template": pod})
+        fields([("backoffLimit", json!(1)), ("activeDeadlineSeconds", json!(3600)), ("template", pod)])
     }
 
     /// Whether a workload runs what was declared.
@@ -252,14 +256,15 @@ impl Ask<'_> {
         let status =
             |field| self.world.field(Kind::Deployment, name, &format!("/status/{field}")).and_then(Value::as_i64);
         let wanted = self.world.field(Kind::Deployment, name, "/spec/replicas").and_then(Value::as_i64);
-        let generation = self.world.children.find(Kind::Deployment, name).and_then(|d| d.metadata.generation);
+        let generation = self.world.children.find(Kind::Deployment, name).and_then(|d| d.generation);
         let (updated, available) = (status("updatedReplicas").unwrap_or(0), status("availableReplicas").unwrap_or(0));
         let all = status("replicas").unwrap_or(0);
         let current = generation.is_some() && status("observedGeneration") >= generation;
         match wanted {
             Some(wanted) if current && updated >= wanted && available >= wanted && all <= updated => Ok(()),
             Some(wanted) => {
-                Err(Hold::event("RollingOut", format!("{available} of {wanted} pods of {name} are available")))
+                let message = format!("{available} of {wanted} pods of {name} are available");
+                Err(Hold::after("RollingOut", LOOK, message))
             }
             None => Err(Hold::event("RollingOut", format!("{name} is being created"))),
         }

@@ -16,7 +16,6 @@ use crate::api::{Backup, OperationKind, SaasOperation};
 use crate::evidence::{BackupFacts, BackupTask, DrillTask, Evidence, Limits, RestoreFacts, Source, Tags, Target};
 use crate::fault::Hold;
 use crate::kinds::Kind;
-use crate::objects::PART;
 use crate::vault::{self, Note, Remembered};
 use crate::world::Account;
 
@@ -62,14 +61,14 @@ impl Ask<'_> {
     fn cron_objects(self, backup: &Backup, steps: &mut Steps) -> Result<(), Hold> {
         let container =
             self.backup_container(false).ok_or_else(|| Hold::person("NoTarget", "`backup.to` names no account"))?;
-        let pod = self.pod(&container, Runs::Once);
+        let pod = self.pod(container, Runs::Once);
         steps.declare(Manifest::new(
             Kind::CronJob,
             self.named("backup"),
             self.cron_job(&backup.schedule, pod, Part::Backup),
         ));
         if let (Some(drill), Some(container)) = (&backup.drill, self.drill_container()) {
-            let pod = self.pod(&container, Runs::Once);
+            let pod = self.pod(container, Runs::Once);
             steps.declare(Manifest::new(
                 Kind::CronJob,
                 self.named("drill"),
@@ -217,7 +216,7 @@ impl Ask<'_> {
                 _ => None,
             };
             let (Some(container), Some(name)) = (container, self.operation_job(operation)) else { continue };
-            let pod = self.pod(&container, Runs::Once);
+            let pod = self.pod(container, Runs::Once);
             match self.world.children.find(Kind::Job, &name) {
                 Some(_) => steps.keep(Kind::Job, name),
                 None => steps.declare(Manifest::new(Kind::Job, name, json!({"spec": self.job(pod)}))),
@@ -234,8 +233,7 @@ impl Ask<'_> {
     /// Whether a Job's result is taken once: those of stages are read by the release, until they succeed.
     fn is_backup_job(self, job: &str) -> bool {
         let succeeded = self.world.has_condition(Kind::Job, job, "Complete");
-        let label = self.world.children.find(Kind::Job, job).and_then(|o| o.metadata.labels.clone()?.remove(PART));
-        succeeded || label.as_deref() == Some(Part::Backup.word())
+        succeeded || self.world.children.find(Kind::Job, job).is_some_and(|job| job.part == Some(Part::Backup))
     }
 
     /// Takes what finished Jobs proved into the ledger.

@@ -263,6 +263,12 @@ impl Plan {
         let steps = self.parts.values().filter_map(|verdict| verdict.as_ref().ok()?.again);
         steps.fold(resync, Duration::min)
     }
+
+    /// Whether there is something to note and nothing to change elsewhere.
+    pub fn only_notes(&self) -> bool {
+        let mut actions = self.parts.values().flatten().flat_map(|steps| &steps.actions).peekable();
+        actions.peek().is_some() && actions.all(|action| matches!(action, Action::Note(_)))
+    }
 }
 
 /// One pass's question: the object and what was seen.

@@ -11,9 +11,9 @@ const LONGEST: usize = 52;
 
 /// Lower-case hex of a SHA-256, cut to `digits`.
 pub fn hash(data: &[u8], digits: usize) -> String {
-    let mut text: String = Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect();
-    text.truncate(digits);
-    text
+    let digest = Sha256::digest(data);
+    let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.take(digits).filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
 }
 
 /// The hash of a value's JSON; maps are sorted, so equal values hash alike.

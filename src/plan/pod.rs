@@ -51,7 +51,7 @@ impl Container {
         self
     }
 
-    fn spec(&self) -> Value {
+    fn spec(self) -> Value {
         let mut spec = json!({
             "name": self.name,
             "image": self.image,
@@ -61,32 +61,37 @@ impl Container {
                 "readOnlyRootFilesystem": true,
                 "capabilities": {"drop": ["ALL"]},
             },
-            "resources": self.resources,
-            "volumeMounts": self.volumes.iter().map(|(_, mount)| mount).collect::<Vec<_>>(),
         });
+        spec["resources"] = self.resources;
+        spec["volumeMounts"] = Value::Array(self.volumes.into_iter().map(|(_, mount)| mount).collect());
         let lists = [
             ("command", json!(self.command)),
             ("args", json!(self.args)),
-            ("env", json!(self.env)),
-            ("envFrom", json!(self.env_from)),
+            ("env", Value::Array(self.env)),
+            ("envFrom", Value::Array(self.env_from)),
         ];
         for (field, list) in lists.into_iter().filter(|(_, list)| list.as_array().is_some_and(|l| !l.is_empty())) {
             spec[field] = list;
         }
-        merge(&mut spec, &self.extra);
+        merge(&mut spec, self.extra);
         spec
     }
 }
 
+/// An object of these fields. `json!` copies every value that it is given; this takes it.
+pub fn fields<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
 /// Puts the fields of `extra` into `target`, deeply.
-pub fn merge(target: &mut Value, extra: &Value) {
+pub fn merge(target: &mut Value, extra: Value) {
     match (target, extra) {
         (Value::Object(target), Value::Object(extra)) => {
             for (key, value) in extra {
                 merge(target.entry(key).or_insert(Value::Null), value);
             }
         }
-        (target, extra) if !extra.is_null() => *target = extra.clone(),
+        (target, extra) if !extra.is_null() => *target = extra,
         _ => {}
     }
 }
@@ -118,19 +123,20 @@ impl Ask<'_> {
     }
 
     /// A pod template for one container.
-    pub fn pod(self, container: &Container, runs: Runs) -> Value {
-        let mut volumes: Vec<Value> = container.volumes.iter().map(|(volume, _)| volume.clone()).collect();
-        let mut container = container.clone();
+    pub fn pod(self, mut container: Container, runs: Runs) -> Value {
+        let mut volumes: Vec<Value> = container.volumes.iter_mut().map(|(volume, _)| volume.take()).collect();
         volumes.push(json!({"name": "tmp", "emptyDir": {}}));
         container.volumes.push((Value::Null, json!({"name": "tmp", "mountPath": "/tmp"})));
+        let mut labels = self.selector(&container.name);
+        labels["app.kubernetes.io/name"] = json!(self.name());
         let mut spec = json!({
             "serviceAccountName": self.name(),
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
-            "securityContext": self.security(&container),
-            "containers": [container.spec()],
-            "volumes": volumes,
         });
+        spec["securityContext"] = self.security(&container);
+        spec["containers"] = Value::Array(vec![container.spec()]);
+        spec["volumes"] = Value::Array(volumes);
         if runs == Runs::Once {
             spec["restartPolicy"] = json!("Never");
         }
@@ -138,9 +144,7 @@ impl Ask<'_> {
             let names: Vec<_> = self.saas.spec.image_pull_secrets.iter().map(|name| json!({"name": name})).collect();
             spec["imagePullSecrets"] = json!(names);
         }
-        let mut labels = self.selector(&container.name);
-        labels["app.kubernetes.io/name"] = json!(self.name());
-        json!({"metadata": {"labels": labels}, "spec": spec})
+        fields([("metadata", fields([("labels", labels)])), ("spec", spec)])
     }
 
     /// The pod's identity. With a volume all pods run as one user, so that they can share its files; without one the
@@ -153,7 +157,7 @@ impl Ask<'_> {
             (false, false) => None,
         };
         if let Some(user) = user {
-            merge(&mut context, &json!({"runAsUser": user, "runAsGroup": user, "fsGroup": user}));
+            merge(&mut context, json!({"runAsUser": user, "runAsGroup": user, "fsGroup": user}));
             context["fsGroupChangePolicy"] = json!("OnRootMismatch");
         }
         context
@@ -262,7 +266,7 @@ mod tests {
     #[test]
     fn merging_goes_deep_and_leaves_the_rest() {
         let mut target = json!({"a": {"b": 1, "c": 2}});
-        merge(&mut target, &json!({"a": {"b": 3}, "d": null}));
+        merge(&mut target, json!({"a": {"b": 3}, "d": null}));
         assert_eq!(target["a"], json!({"b": 3, "c": 2}));
     }
 

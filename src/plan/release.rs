@@ -1,17 +1,17 @@
 //! The release: the image and what belongs to it, brought into production by stages, each done once per revision:
 //! test, backup, migrate, roll out, smoke. A stage that fails stops the release there; what ran before keeps running.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::names::hash_of;
 use super::pod::{Container, Runs};
 use super::{Ask, Manifest, Steps, Verdict};
 use crate::api::{Release, SmokeStep};
+use crate::child::Child;
 use crate::evidence::{Check, Failure, SmokeTask};
 use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::vault::Note;
-use crate::world::annotation;
 
 /// The annotation of a Deployment that names the revision which it runs.
 pub const REVISION: &str = "golive.dev/revision";
@@ -226,7 +226,7 @@ impl Ask<'_> {
     }
 
     fn start(self, stage: &Stage, steps: &mut Steps) {
-        let mut spec = self.job(self.pod(&stage.container, Runs::Once));
+        let mut spec = self.job(self.pod(stage.container.clone(), Runs::Once));
         spec["backoffLimit"] = json!(if stage.name == "smoke" { 2 } else { 0 });
         spec["activeDeadlineSeconds"] = json!(1800);
         steps.declare(Manifest::new(Kind::Job, stage.job.clone(), json!({"spec": spec})));
@@ -258,7 +258,7 @@ impl Ask<'_> {
     fn is_up(self) -> Result<(), Hold> {
         self.workloads().iter().try_for_each(|workload| {
             let found = self.world.children.find(Kind::Deployment, &workload.name);
-            match found.map(|deployment| annotation(deployment, REVISION) == Some(&self.revision())) {
+            match found.map(|deployment| deployment.annotation(REVISION) == Some(&self.revision())) {
                 Some(false) => Err(Hold::event("RollingOut", format!("{} still runs another revision", workload.name))),
                 Some(true) | None => self.is_rolled_out(workload),
             }
@@ -279,15 +279,13 @@ impl Ask<'_> {
     /// Keeps a ControllerRevision for each release: the history that kubectl knows.
     fn record(self, steps: &mut Steps) {
         let revisions: Vec<_> = self.world.children.of_kind(Kind::ControllerRevision).collect();
-        let number = |o: &kube::api::DynamicObject| o.data["revision"].as_i64().unwrap_or(0);
+        let number = |o: &Child| o.field("/revision").and_then(Value::as_i64).unwrap_or(0);
         let name = self.named(&self.revision());
         let newest = revisions.iter().map(|o| number(o)).max().unwrap_or(0);
         let known = self.world.children.find(Kind::ControllerRevision, &name).map(number);
-        let mut old: Vec<_> = revisions.iter().filter(|o| o.metadata.name.as_ref() != Some(&name)).collect();
+        let mut old: Vec<_> = revisions.iter().filter(|o| *o.name != *name).collect();
         old.sort_by_key(|o| -number(o));
-        old.into_iter()
-            .take(HISTORY - 1)
-            .for_each(|o| steps.keep(Kind::ControllerRevision, o.metadata.name.clone().unwrap_or_default()));
+        old.into_iter().take(HISTORY - 1).for_each(|o| steps.keep(Kind::ControllerRevision, o.name.to_string()));
         match known {
             Some(_) => steps.keep(Kind::ControllerRevision, name),
             None => {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::names::hash_of;
@@ -14,7 +13,6 @@ use crate::evidence::{LookTask, SolveTask};
 use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::vendors::acme::Challenge;
-use crate::world::annotation;
 
 /// The port on which the solver answers.
 const PORT: u16 = 8089;
@@ -60,7 +58,7 @@ impl Ask<'_> {
     fn solver_job(self, name: &str, (container, answers): (&Container, &BTreeMap<String, String>), steps: &mut Steps) {
         let answers = hash_of(answers, 16);
         let Some(found) = self.world.children.find(Kind::Job, name) else {
-            let mut spec = self.job(self.pod(container, Runs::Once));
+            let mut spec = self.job(self.pod(container.clone(), Runs::Once));
             spec["activeDeadlineSeconds"] = json!(SECONDS);
             let mut job = Manifest::new(Kind::Job, name, json!({"spec": spec}));
             job.annotations.insert(ANSWERS.to_owned(), answers);
@@ -69,8 +67,8 @@ impl Ask<'_> {
         steps.keep(Kind::Job, name);
         let ended = |condition| self.world.has_condition(Kind::Job, name, condition);
         let over = ended("Failed") || (container.name == "solve" && ended("Complete"));
-        if over || annotation(found, ANSWERS) != Some(&answers) {
-            steps.act(Action::Delete { kind: Kind::Job, name: found.name_any() });
+        if over || found.annotation(ANSWERS) != Some(&answers) {
+            steps.act(Action::Delete { kind: Kind::Job, name: found.name.to_string() });
         }
     }
 

@@ -96,6 +96,11 @@ impl World {
         Record::read(&self.record_of(name)).is_some_and(|record| record.alive())
     }
 
+    /// The process of a daemon that runs: for measuring it.
+    pub fn process(&self, name: &str) -> Option<u32> {
+        Record::read(&self.record_of(name)).filter(Record::alive).map(|record| record.pid)
+    }
+
     /// Starts the daemon unless it runs already as it should; says whether it was started now.
     pub(crate) fn start(&self, daemon: &Daemon) -> Result<bool> {
         let signature = daemon.signature().to_string();

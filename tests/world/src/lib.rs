@@ -31,4 +31,4 @@ mod up;
 
 pub use error::{Error, Result};
 pub use place::{DEFAULT, World};
-pub use up::{down, up};
+pub use up::{control_plane, down, up};

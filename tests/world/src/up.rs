@@ -13,10 +13,23 @@ const KEPT: [&str; 2] = ["credentials.json", "vendors"];
 
 /// Brings up the world of that name: starts what does not run, and starts over where a reboot left only files.
 pub fn up(name: &str) -> Result<World> {
-    let mut world = World::named(name)?;
     if existing_cluster().is_some() {
-        return beside_existing(world);
+        return beside_existing(World::named(name)?);
     }
+    bring(name, start)
+}
+
+/// Brings up only etcd and the API server, with the kinds of the Gateway API: no node, no controllers, no vendors. For
+/// measuring what clients of the API server do, where nothing else takes its time.
+pub fn control_plane(name: &str) -> Result<World> {
+    if existing_cluster().is_some() {
+        return Err(Error::new("a control plane alone needs a namespace of its own").next("unset WORLD"));
+    }
+    bring(name, |world| world.serve_api().and_then(|()| world.define_classes()))
+}
+
+fn bring(name: &str, start: fn(&World) -> Result<()>) -> Result<World> {
+    let mut world = World::named(name)?;
     check_machine()?;
     let _lock = lock(&world)?;
     check_owner(&world)?;
@@ -26,7 +39,7 @@ pub fn up(name: &str) -> Result<World> {
             rebuild(&mut world)?;
         }
         match start(&world) {
-            Err(error) if whole => retry(&mut world, &error),
+            Err(error) if whole => retry(&mut world, &error, start),
             other => other,
         }?;
         world.write_env()
@@ -81,7 +94,7 @@ fn rebuild(world: &mut World) -> Result<()> {
 }
 
 /// A world that was there may hold data that a crash broke; a new one does not.
-fn retry(world: &mut World, error: &Error) -> Result<()> {
+fn retry(world: &mut World, error: &Error, start: fn(&World) -> Result<()>) -> Result<()> {
     eprintln!("{error}\n  starting over with an empty cluster");
     rebuild(world)?;
     start(world)

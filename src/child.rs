@@ -1,0 +1,174 @@
+//! An object of golive's as passes need it. A fleet has twenty of them for each application, so little is kept: what the
+//! status says, whom it belongs to, and the whole of it only until it was compared with what is wanted.
+
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::kinds::Kind;
+use crate::objects::{APPLIED, PART};
+use crate::plan::Part;
+
+/// An object that golive wrote.
+#[derive(Debug)]
+pub struct Child {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its uid.
+    pub uid: Box<str>,
+    /// The part that declared it.
+    pub part: Option<Part>,
+    /// Its generation, where its kind has one.
+    pub generation: Option<i64>,
+    /// When it was made.
+    pub made: Option<Timestamp>,
+    /// Whether it is being deleted.
+    pub going: bool,
+    /// The hash of what was last applied.
+    pub applied: Option<Box<str>>,
+    owners: Box<[Box<str>]>,
+    version: Option<u64>,
+    facts: Value,
+    /// All of it, in JSON; nothing once it was found to be as applied.
+    whole: Mutex<Option<Box<[u8]>>>,
+}
+
+impl Child {
+    /// What passes need of an object.
+    pub fn new(kind: Kind, object: DynamicObject) -> Self {
+        let label = object.labels().get(PART);
+        Child {
+            name: object.name_any().into(),
+            uid: object.uid().unwrap_or_default().into(),
+            part: Part::ALL.into_iter().find(|part| label.is_some_and(|label| label == part.word())),
+            generation: object.metadata.generation,
+            made: object.creation_timestamp().map(|time| time.0),
+            going: object.metadata.deletion_timestamp.is_some(),
+            applied: object.annotations().get(APPLIED).map(|hash| hash.as_str().into()),
+            owners: object.owner_references().iter().map(|owner| owner.uid.as_str().into()).collect(),
+            version: version(&object),
+            facts: facts(kind, &object),
+            whole: Mutex::new(Some(whole(object))),
+        }
+    }
+
+    /// A field of what passes ask for, by JSON pointer: of its status, and what [`facts`] keeps.
+    pub fn field(&self, pointer: &str) -> Option<&Value> {
+        self.facts.pointer(pointer)
+    }
+
+    /// An annotation, of a Job or a Deployment.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.facts.pointer("/metadata/annotations")?.get(key)?.as_str()
+    }
+
+    /// Whether an object of this uid is among its owners.
+    pub fn belongs_to(&self, uid: &str) -> bool {
+        self.owners.iter().any(|owner| **owner == *uid)
+    }
+
+    /// Whether `new` is an older version of the same object. Resource versions of one object are comparable as numbers:
+    /// <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>.
+    pub fn is_newer_than(&self, new: &DynamicObject) -> bool {
+        new.uid().as_deref() == Some(&*self.uid) && version(new) < self.version
+    }
+
+    /// Whether it is as it was applied, by this comparison of all of it. What was found equal once stays so until a watch
+    /// brings another version.
+    pub fn is_as_applied(&self, same: impl FnOnce(&DynamicObject) -> bool) -> bool {
+        let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(bytes) = whole.as_ref() else { return true };
+        let equal = serde_json::from_slice(bytes).is_ok_and(|object| same(&object));
+        if equal {
+            *whole = None;
+        }
+        equal
+    }
+}
+
+fn version(object: &DynamicObject) -> Option<u64> {
+    object.resource_version()?.parse().ok()
+}
+
+/// The fields that plans look at, by kind.
+fn facts(kind: Kind, object: &DynamicObject) -> Value {
+    let data = &object.data;
+    match kind {
+        Kind::Deployment => {
+            let number = |field: &str| data["status"][field].clone();
+            let status = ["observedGeneration", "replicas", "updatedReplicas", "availableReplicas"];
+            json!({
+                "metadata": {"annotations": object.annotations()},
+                "spec": {
+                    "replicas": data["spec"]["replicas"],
+                    "selector": data["spec"]["selector"],
+                    "template": {"metadata": {"annotations": data["spec"]["template"]["metadata"]["annotations"]}},
+                },
+                "status": status.map(|field| (field.to_owned(), number(field))).into_iter().collect::<serde_json::Map<_, _>>(),
+            })
+        }
+        Kind::Job => json!({"status": data["status"], "metadata": {"annotations": object.annotations()}}),
+        Kind::PersistentVolumeClaim | Kind::Gateway | Kind::ListenerSet | Kind::HttpRoute | Kind::Ingress => {
+            json!({"status": data["status"]})
+        }
+        Kind::ControllerRevision => json!({"revision": data["revision"]}),
+        _ => Value::Null,
+    }
+}
+
+/// What is compared with what is wanted: labels, annotations, and all fields but the status.
+fn whole(mut object: DynamicObject) -> Box<[u8]> {
+    let metadata = std::mem::take(&mut object.metadata);
+    object.metadata.labels = metadata.labels;
+    object.metadata.annotations = metadata.annotations;
+    if let Some(fields) = object.data.as_object_mut() {
+        fields.remove("status");
+    }
+    serde_json::to_vec(&object).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment() -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "web", "namespace": "n", "uid": "u", "resourceVersion": "9", "generation": 2,
+                "labels": {PART: "app"}, "annotations": {APPLIED: "hash"},
+                "ownerReferences": [{"apiVersion": "v", "kind": "K", "name": "o", "uid": "owner"}],
+            },
+            "spec": {"replicas": 2, "paused": false}, "status": {"availableReplicas": 1, "conditions": []},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn plans_find_what_they_ask_for() {
+        let child = Child::new(Kind::Deployment, deployment());
+        assert_eq!(child.field("/status/availableReplicas"), Some(&json!(1)));
+        assert_eq!(child.field("/spec/replicas"), Some(&json!(2)));
+        assert_eq!((child.part, child.applied.as_deref()), (Some(Part::App), Some("hash")));
+        assert!(child.belongs_to("owner") && !child.belongs_to("other"));
+        assert!(child.is_newer_than(&{
+            let mut old = deployment();
+            old.metadata.resource_version = Some("8".into());
+            old
+        }));
+    }
+
+    #[test]
+    fn all_of_it_is_kept_until_it_was_found_as_applied() {
+        let child = Child::new(Kind::Deployment, deployment());
+        let paused = |object: &DynamicObject| object.data["spec"]["paused"] == true;
+        assert!(!child.is_as_applied(paused));
+        assert!(!child.is_as_applied(|object| object.data.get("status").is_some()), "the status is no part of it");
+        assert!(child.is_as_applied(|object| object.data["spec"]["paused"] == false));
+        assert!(child.is_as_applied(paused), "it is not compared again");
+        assert!(child.whole.lock().unwrap().is_none());
+    }
+}

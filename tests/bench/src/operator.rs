@@ -1,0 +1,77 @@
+//! The real `golive run` as a process of its own, with a user of its own.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::Api;
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use crate::process::Program;
+use crate::stage::Stage;
+use crate::{Result, deadline};
+
+/// How often a figure is looked at while it is waited for.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A running operator.
+pub struct Operator {
+    /// The process.
+    pub program: Program,
+    metrics: String,
+}
+
+impl Operator {
+    /// Starts it and returns at once.
+    pub fn start(stage: &Stage) -> Result<Self> {
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new(program());
+        command.env("KUBECONFIG", stage.user("golive")?);
+        command.args(["run", "--namespace", "golive-system", "--identity", "bench", "--listen", &listen.to_string()]);
+        let program = Program::start(&mut command, &stage.world.log("golive"))?;
+        Ok(Operator { program, metrics: format!("http://{listen}/metrics") })
+    }
+
+    /// Starts it and waits until it leads.
+    pub async fn lead(stage: &Stage) -> Result<Self> {
+        let operator = Self::start(stage)?;
+        let leases: Api<Lease> = Api::namespaced(stage.client.clone(), "golive-system");
+        let leads = async {
+            while holder(&leases).await.as_deref() != Some("bench") || operator.passes().await.is_err() {
+                sleep(GLANCE).await;
+            }
+        };
+        deadline("the operator leads", leads).await?;
+        Ok(operator)
+    }
+
+    /// Passes since it began.
+    pub async fn passes(&self) -> Result<usize> {
+        let text = reqwest::get(&self.metrics).await?.text().await?;
+        let counted = text.lines().filter(|line| line.starts_with("golive_passes_total{"));
+        Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
+    }
+
+    /// Waits until so many passes were made since the beginning; gives the moment.
+    pub async fn passed(&self, count: usize) -> Result<Instant> {
+        let waits = async {
+            while self.passes().await.unwrap_or(0) < count {
+                sleep(GLANCE).await;
+            }
+        };
+        deadline("the operator passes over all", waits).await?;
+        Ok(Instant::now())
+    }
+}
+
+async fn holder(leases: &Api<Lease>) -> Option<String> {
+    leases.get_opt("golive").await.ok()??.spec?.holder_identity
+}
+
+/// The operator that was built with this program, or the one that `GOLIVE` names.
+fn program() -> PathBuf {
+    let beside = || std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("golive")));
+    std::env::var_os("GOLIVE").map(PathBuf::from).or_else(beside).unwrap_or_else(|| "golive".into())
+}

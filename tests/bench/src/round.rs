@@ -1,0 +1,136 @@
+//! Brings one fleet up by one client, and measures it.
+
+use std::time::{Duration, Instant};
+
+use golive::api::SaasDeployment;
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use crate::audit::{Audit, Requests};
+use crate::figures::Round;
+use crate::fleet::{Size, application, deployments};
+use crate::operator::Operator;
+use crate::pods::Pods;
+use crate::process::{Program, cpu, peak, resident};
+use crate::ready::Ready;
+use crate::stage::Stage;
+use crate::{Result, deadline};
+
+/// Applications that are worked on at once: golive's default concurrency, and that of the floor.
+pub const AT_ONCE: usize = 16;
+/// How often a program's memory is looked at.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// What is looked at while a client works: the audit log and the API server's CPU.
+pub struct Watch<'a> {
+    stage: &'a Stage,
+    audit: Audit,
+    server: f64,
+    begun: Instant,
+}
+
+impl<'a> Watch<'a> {
+    /// Begins now.
+    pub fn begin(stage: &'a Stage) -> Result<Self> {
+        let audit = Audit::begin(&stage.world.audit_log())?;
+        Ok(Watch { stage, audit, server: server_cpu(stage)?, begun: Instant::now() })
+    }
+
+    /// What a user asked since.
+    pub fn requests(&self, user: &str) -> Result<Requests> {
+        self.audit.of(user)
+    }
+
+    /// The seconds since.
+    pub fn seconds(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+
+    fn round(&self, who: &str, size: Size, seconds: f64) -> Result<Round> {
+        let requests = self.requests(who)?;
+        Ok(Round {
+            who: who.into(),
+            n: size.n,
+            k: size.k,
+            seconds,
+            server_cpu_seconds: server_cpu(self.stage)? - self.server,
+            writes: requests.writes(),
+            reads: requests.reads(),
+            refused: requests.refused,
+            by: requests.by,
+            ..Round::default()
+        })
+    }
+}
+
+fn server_cpu(stage: &Stage) -> Result<f64> {
+    cpu(stage.world.process("kube-apiserver").ok_or("the API server does not run")?)
+}
+
+/// The fleet as it is created.
+pub fn fleet(size: Size) -> Vec<SaasDeployment> {
+    (0..size.n).map(|number| application(number, size.k)).collect()
+}
+
+/// golive: from the first application created until the last is Ready.
+pub async fn golive(stage: &Stage, operator: &Operator, size: Size) -> Result<Round> {
+    let _pods = Pods::play(stage.client.clone());
+    let mut ready = Ready::watch(stage.client.clone());
+    let objects = fleet(size);
+    let (watch, before) = (Watch::begin(stage)?, cpu(operator.program.pid)?);
+    stage.create(&objects, AT_ONCE).await?;
+    deadline("the fleet is ready", ready.count(size.n)).await?;
+    let seconds = watch.seconds();
+    let cpu_seconds = cpu(operator.program.pid)? - before;
+    // The last look of each application follows a second after its last write.
+    sleep(Duration::from_millis(1500)).await;
+    let round = watch.round("golive", size, seconds)?;
+    let pid = operator.program.pid;
+    Ok(Round { cpu_seconds, rss_mib: resident(pid)?, peak_mib: peak(pid)?, ..round })
+}
+
+/// The floor: until its last write is answered and the last status of a Deployment is written.
+pub async fn floor(stage: &Stage, size: Size) -> Result<Round> {
+    let mut pods = Pods::play(stage.client.clone());
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("floor").arg("--kubeconfig").arg(stage.user("floor")?);
+    command.args(["--applications", &size.n.to_string(), "--children", &size.k.to_string()]);
+    let watch = Watch::begin(stage)?;
+    let program = Program::start(&mut command, &stage.world.log("floor"))?;
+    let used = finish(program).await?;
+    deadline("the floor's pods run", pods.reached(size.n * deployments(size.k))).await?;
+    let round = watch.round("floor", size, watch.seconds())?;
+    Ok(Round { cpu_seconds: used.cpu, rss_mib: used.rss, peak_mib: used.peak, ..round })
+}
+
+/// What a program took that has ended.
+#[derive(Default)]
+pub struct Used {
+    /// Seconds of CPU.
+    pub cpu: f64,
+    /// MiB at last.
+    pub rss: f64,
+    /// MiB at most.
+    pub peak: f64,
+}
+
+/// Looks at a program until it ends.
+pub async fn finish(program: Program) -> Result<Used> {
+    let pid = program.pid;
+    let ended = program.finish();
+    tokio::pin!(ended);
+    let mut used = Used::default();
+    loop {
+        tokio::select! {
+            result = &mut ended => return result.map(|_| used),
+            () = sleep(GLANCE) => glance(&mut used, pid),
+        }
+    }
+}
+
+/// A program that has just ended shows nothing more.
+fn glance(used: &mut Used, pid: u32) {
+    if let (Ok(cpu), Ok(rss), Ok(peak)) = (cpu(pid), resident(pid), peak(pid)) {
+        *used = Used { cpu, rss, peak };
+    }
+}

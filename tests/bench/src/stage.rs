@@ -1,0 +1,124 @@
+//! The cluster that all are measured on: an API server with nobody else at work.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use world::World;
+
+use crate::Result;
+use crate::fleet::{NAMESPACES, namespace};
+
+/// Where the identities of all that are measured live.
+const SYSTEM: &str = "golive-system";
+
+/// The cluster, and the harness's own way into it.
+pub struct Stage {
+    /// Its files, logs and programs.
+    pub world: World,
+    /// The harness's client.
+    pub client: Client,
+}
+
+impl Stage {
+    /// Brings up an empty cluster with golive's kinds.
+    pub async fn set(name: &str) -> Result<Self> {
+        world::down(name)?;
+        let world = world::control_plane(name)?;
+        world.apply(&golive::api::crd_yaml()?)?;
+        world.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+        let spaces = (0..NAMESPACES).map(namespace).chain([SYSTEM.to_owned()]);
+        let spaces = spaces.map(|name| world::platform::namespace(&name, &[])).collect::<Vec<_>>();
+        world.apply(&world::platform::list(&spaces))?;
+        let mut stage = Stage { client: client(&world.kubeconfig()).await?, world };
+        stage.client = client(&stage.user("harness")?).await?;
+        Ok(stage)
+    }
+
+    /// A kubeconfig of a user of its own, so that the audit log tells who asked what.
+    pub fn user(&self, name: &str) -> Result<PathBuf> {
+        let account =
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": SYSTEM}});
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": format!("bench-{name}")},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": SYSTEM}],
+        });
+        self.world.apply(&world::platform::list(&[account, binding]))?;
+        let token = self.world.kubectl(&["create", "token", name, "--namespace", SYSTEM, "--duration=24h"])?;
+        let mut config: Value = serde_json::from_slice(&std::fs::read(self.world.kubeconfig())?)?;
+        config["users"][0]["user"] = json!({"token": token.trim()});
+        let file = self.world.dir.join(format!("{name}.kubeconfig"));
+        world::place::write(&file, config.to_string())?;
+        Ok(file)
+    }
+
+    /// Creates applications, so many at once.
+    pub async fn create(&self, objects: &[golive::api::SaasDeployment], at_once: usize) -> Result<()> {
+        use futures::{StreamExt, TryStreamExt, stream};
+        let created = stream::iter(objects).map(|saas| async {
+            let space = saas.metadata.namespace.clone().unwrap_or_default();
+            let api: Api<golive::api::SaasDeployment> = Api::namespaced(self.client.clone(), &space);
+            api.create(&Default::default(), saas).await.map(drop)
+        });
+        created.buffer_unordered(at_once).try_collect::<()>().await?;
+        Ok(())
+    }
+
+    /// Removes every application and every child; there is no garbage collector here.
+    pub async fn sweep(&self) -> Result<()> {
+        for space in (0..NAMESPACES).map(namespace) {
+            let applications = resource("golive.dev", "SaasDeployment", "saasdeployments");
+            self.unhold(&space, &applications).await?;
+            self.clear(&space, &applications, "").await?;
+            for kind in golive::kinds::Kind::ALL {
+                self.clear(&space, &kind.resource(), "app.kubernetes.io/managed-by=golive").await?;
+            }
+            self.clear(&space, &resource("", "Secret", "secrets"), "").await?;
+            self.clear(&space, &resource("events.k8s.io", "Event", "events"), "").await?;
+        }
+        Ok(())
+    }
+
+    /// Takes finalizers off: nobody is there to do it.
+    async fn unhold(&self, space: &str, kind: &ApiResource) -> Result<()> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), space, kind);
+        for object in api.list_metadata(&ListParams::default()).await? {
+            let (name, held) = (object.metadata.name.unwrap_or_default(), object.metadata.finalizers.is_some());
+            if held {
+                let none = json!({"metadata": {"finalizers": null}});
+                api.patch(&name, &PatchParams::default(), &Patch::Merge(none)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn clear(&self, space: &str, kind: &ApiResource, labels: &str) -> Result<()> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), space, kind);
+        match api.delete_collection(&DeleteParams::background(), &ListParams::default().labels(labels)).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            result => Ok(result.map(drop)?),
+        }
+    }
+}
+
+/// A client that does not retry by itself: what it sends is what is counted.
+pub async fn client(kubeconfig: &std::path::Path) -> Result<Client> {
+    let options = KubeConfigOptions::default();
+    let mut config = Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &options).await?;
+    config.default_retry = false;
+    config.read_timeout = Some(Duration::from_secs(300));
+    Ok(Client::try_from(config)?)
+}
+
+fn resource(group: &str, kind: &str, plural: &str) -> ApiResource {
+    let version = match group {
+        "golive.dev" => "v1alpha1",
+        _ => "v1",
+    };
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}

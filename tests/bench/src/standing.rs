@@ -1,0 +1,138 @@
+//! What golive does with a fleet that stands: rest, follow a change, repair, start again, let go.
+
+use std::time::{Duration, Instant};
+
+use golive::api::SaasDeployment;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::figures::{Changes, Deleted, Idle, Restart, Standing};
+use crate::fleet::{NAMESPACES, Size, application, namespace};
+use crate::operator::Operator;
+use crate::pods::Pods;
+use crate::process::{cpu, peak, resident};
+use crate::round::Watch;
+use crate::stage::Stage;
+use crate::{Result, deadline};
+
+/// Changes of each kind that are made.
+const CHANGES: usize = 50;
+/// How long nothing happens.
+const REST: Duration = Duration::from_secs(20);
+/// The pause between two changes, so that one does not wait for the other's last look.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// Measures all of it; the operator that is given ends, and so does the fleet.
+pub async fn measure(stage: &Stage, operator: Operator, (size, base_mib): (Size, f64)) -> Result<Standing> {
+    let mut pods = Pods::play(stage.client.clone());
+    let idle = idle(stage, &operator).await?;
+    let fleet_mib = resident(operator.program.pid)?;
+    let change = changes(stage, &mut pods, size).await?;
+    let drift = drifts(stage, &mut pods, size).await?;
+    operator.program.stop().await?;
+    let (operator, restart) = restart(stage, size).await?;
+    let delete = delete(stage).await?;
+    operator.program.stop().await?;
+    Ok(Standing { n: size.n, k: size.k, base_mib, fleet_mib, idle, change, drift, restart, delete })
+}
+
+async fn idle(stage: &Stage, operator: &Operator) -> Result<Idle> {
+    let (watch, passes, before) = (Watch::begin(stage)?, operator.passes().await?, cpu(operator.program.pid)?);
+    sleep(REST).await;
+    let requests = watch.requests("golive")?;
+    Ok(Idle {
+        seconds: watch.seconds(),
+        passes: operator.passes().await? - passes,
+        requests: requests.all(),
+        with_lease: requests.by.iter().filter(|(key, _)| !key.starts_with("watch ")).map(|(_, count)| count).sum(),
+        cpu_seconds: cpu(operator.program.pid)? - before,
+    })
+}
+
+/// Changes `replicas` of one application after the other: one Deployment each.
+async fn changes(stage: &Stage, pods: &mut Pods, size: Size) -> Result<Changes> {
+    let watch = Watch::begin(stage)?;
+    let mut millis = Vec::new();
+    for saas in (0..size.n.min(CHANGES)).map(|number| application(number, size.k)) {
+        let (name, space) = (saas.name_any(), saas.namespace().unwrap_or_default());
+        let (key, begun) = (format!("{space}/{name}"), Instant::now());
+        let api: Api<SaasDeployment> = Api::namespaced(stage.client.clone(), &space);
+        merge(&api, &name, json!({"spec": {"replicas": 3}})).await?;
+        let seen = pods.until(&key, |seen| seen.replicas == 3);
+        let seen = deadline("a change is written", seen).await?.ok_or("the watch ended")?;
+        millis.push((seen - begun).as_secs_f64() * 1e3);
+        sleep(PAUSE).await;
+    }
+    counted(&watch, millis).await
+}
+
+/// Changes a Deployment of one application after the other behind golive's back.
+async fn drifts(stage: &Stage, pods: &mut Pods, size: Size) -> Result<Changes> {
+    let watch = Watch::begin(stage)?;
+    let mut millis = Vec::new();
+    for saas in (0..size.n.min(CHANGES)).map(|number| application(number, size.k)) {
+        let (name, space) = (saas.name_any(), saas.namespace().unwrap_or_default());
+        let key = format!("{space}/{name}");
+        let generation = pods.seen(&key).ok_or("a Deployment is missing")?.generation;
+        let begun = Instant::now();
+        let api: Api<Deployment> = Api::namespaced(stage.client.clone(), &space);
+        merge(&api, &name, json!({"spec": {"replicas": 7}})).await?;
+        let seen = pods.until(&key, |seen| seen.replicas == 3 && seen.generation > generation);
+        let seen = deadline("a drift is repaired", seen).await?.ok_or("the watch ended")?;
+        millis.push((seen - begun).as_secs_f64() * 1e3);
+        sleep(PAUSE).await;
+    }
+    counted(&watch, millis).await
+}
+
+async fn merge<K>(api: &Api<K>, name: &str, patch: Value) -> Result<()>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}
+
+/// The last look follows a second after the last write.
+async fn counted(watch: &Watch<'_>, mut millis: Vec<f64>) -> Result<Changes> {
+    sleep(Duration::from_millis(2500)).await;
+    let requests = watch.requests("golive")?;
+    millis.sort_by(f64::total_cmp);
+    let (writes, reads) = (requests.writes(), requests.reads());
+    Ok(Changes { count: millis.len(), millis, writes, reads, by: requests.by })
+}
+
+/// A new process over the fleet, until it has looked at every application once.
+async fn restart(stage: &Stage, size: Size) -> Result<(Operator, Restart)> {
+    let watch = Watch::begin(stage)?;
+    let operator = Operator::start(stage)?;
+    let seconds = (operator.passed(size.n).await? - operator.program.begun).as_secs_f64();
+    sleep(Duration::from_secs(3)).await;
+    let requests = watch.requests("golive")?;
+    let lists = requests.by.iter().filter(|(key, _)| key.starts_with("list ")).map(|(_, count)| *count).max();
+    let (pid, writes, reads) = (operator.program.pid, requests.writes(), requests.reads());
+    let restart =
+        Restart { seconds, writes, reads, lists: lists.unwrap_or(0), peak_mib: peak(pid)?, rss_mib: resident(pid)? };
+    Ok((operator, restart))
+}
+
+/// Deletes every application and waits until golive has let go of the last.
+async fn delete(stage: &Stage) -> Result<Deleted> {
+    let watch = Watch::begin(stage)?;
+    for space in (0..NAMESPACES).map(namespace) {
+        let api: Api<SaasDeployment> = Api::namespaced(stage.client.clone(), &space);
+        api.delete_collection(&Default::default(), &ListParams::default()).await?;
+    }
+    let all: Api<SaasDeployment> = Api::all(stage.client.clone());
+    let gone = async {
+        while all.list_metadata(&ListParams::default().limit(1)).await.is_ok_and(|list| !list.items.is_empty()) {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    deadline("golive lets go of the fleet", gone).await?;
+    let (seconds, requests) = (watch.seconds(), watch.requests("golive")?);
+    Ok(Deleted { seconds, writes: requests.writes(), reads: requests.reads() })
+}
