@@ -122,7 +122,7 @@ impl Stage {
         (status, reason): (&str, &str),
     ) -> Outcome<Value> {
         let mut last = Value::Null;
-        let found = until(Duration::from_secs(240), || {
+        let found = until(Duration::from_secs(480), || {
             last = self.saas(namespace, name)?;
             let fits = |c: &&Value| {
                 let fresh = c["observedGeneration"] == last["metadata"]["generation"];

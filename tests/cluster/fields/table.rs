@@ -92,9 +92,9 @@ fn pods() -> Vec<Field> {
         field(
             "resources.cpu",
             4,
-            [json!("2"), json!("1500m")],
+            [json!("400m"), json!("200m")],
             in_container("/spec/template/spec/containers/0/resources/limits/cpu"),
-            [json!("2"), json!("1500m"), none.clone()],
+            [json!("400m"), json!("200m"), none.clone()],
         ),
         field(
             "resources.memory",
