@@ -1,4 +1,4 @@
-.PHONY: bench demo test test-apps lint world world-down deny
+.PHONY: bench demo deny test test-apps lint world world-down
 
 APPS := tests/world/apps
 

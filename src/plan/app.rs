@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::pod::{Container, Runs, fields, merge};
+use super::release::REVISION;
 use super::{Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Autoscale, Process};
 use crate::fault::Hold;
@@ -104,7 +105,9 @@ impl Ask<'_> {
 
     /// The Deployment of a workload, its autoscaler and its disruption budget.
     fn workload_objects(self, workload: &Workload<'_>) -> Vec<Manifest> {
-        let mut objects = vec![Manifest::new(Kind::Deployment, workload.name.clone(), self.deployment(workload))];
+        let mut deployment = Manifest::new(Kind::Deployment, workload.name.clone(), self.deployment(workload));
+        deployment.annotations.insert(REVISION.to_owned(), self.revision());
+        let mut objects = vec![deployment];
         if let Some(autoscale) = workload.autoscale(&self) {
             objects.push(Manifest::new(
                 Kind::HorizontalPodAutoscaler,

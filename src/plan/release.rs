@@ -13,6 +13,8 @@ use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::vault::Note;
 
+/// The annotation of a Deployment that names the revision which it runs.
+pub const REVISION: &str = "golive.dev/revision";
 /// Revisions whose record is kept.
 const HISTORY: usize = 10;
 /// How long smoke checks are tried again: names and routes need a moment to be known everywhere.
@@ -49,8 +51,9 @@ impl Ask<'_> {
         let jobs = self.stages_before(release).into_iter().chain(self.smoke_stages(release)).map(|stage| stage.job);
         jobs.filter(|job| self.world.children.find(Kind::Job, job).is_some())
             .for_each(|job| steps.keep(Kind::Job, job));
-        self.before_rollout(release, &mut steps);
-        self.after_rollout(release, &mut steps);
+        if self.before_rollout(release, &mut steps).is_some() {
+            self.after_rollout(release, &mut steps);
+        }
         steps.evidence = format!("revision {} passed every stage", self.revision());
         Ok(steps)
     }
@@ -107,16 +110,10 @@ impl Ask<'_> {
         Stage { name, key: name.to_owned(), job: self.named(&format!("{name}-{}", self.revision())), container }
     }
 
-    /// The stages before the roll-out, strictly one after the other.
-    fn before_rollout(self, release: &Release, steps: &mut Steps) {
-        if let Err(hold) = self.values_are_fit().and_then(|()| self.nothing_missing()) {
-            return steps.wait(hold);
-        }
-        for stage in self.stages_before(release) {
-            if self.run(stage, steps).is_none() {
-                return;
-            }
-        }
+    /// The stages before the roll-out, strictly one after the other: `Some` once all are done.
+    fn before_rollout(self, release: &Release, steps: &mut Steps) -> Option<()> {
+        steps.or_wait(self.values_are_fit().and_then(|()| self.nothing_missing()))?;
+        self.stages_before(release).into_iter().try_for_each(|stage| self.run(stage, steps))
     }
 
     /// Smoke: HTTP checks over the public address in one Job, and each command in a Job of its own.
@@ -257,9 +254,15 @@ impl Ask<'_> {
         ended("Failed").then(|| Err(told.unwrap_or_else(silent)))
     }
 
-    /// Whether every workload runs this revision.
+    /// Whether every workload runs this revision. Until it is declared, the pods that are rolled out are the old ones.
     fn is_up(self) -> Result<(), Hold> {
-        self.workloads().iter().try_for_each(|workload| self.is_rolled_out(workload))
+        self.workloads().iter().try_for_each(|workload| {
+            let found = self.world.children.find(Kind::Deployment, &workload.name);
+            match found.map(|deployment| deployment.annotation(REVISION) == Some(&self.revision())) {
+                Some(false) => Err(Hold::event("RollingOut", format!("{} still runs another revision", workload.name))),
+                Some(true) | None => self.is_rolled_out(workload),
+            }
+        })
     }
 
     /// Whether the public address leads to pods of this revision.

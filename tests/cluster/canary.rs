@@ -18,8 +18,8 @@ use crate::stage::{Outcome, Stage};
 
 /// Shorter values may stand anywhere by chance.
 const SHORTEST: usize = 12;
-/// Keys of Secrets whose values are public, and those that only scenarios use as text.
-const PUBLIC: [&str; 4] = ["tls.crt", "ca.crt", "AWS_ACCESS_KEY_ID", "GREETING"];
+/// Keys of Secrets whose values are public: certificates, what is known of an order beside its key, and a text of scenarios.
+const PUBLIC: [&str; 7] = ["tls.crt", "ca.crt", "AWS_ACCESS_KEY_ID", "at", "names", "url", "GREETING"];
 /// Variables of the world that are credentials.
 const CREDENTIALS: [&str; 10] = [
     "STRIPE_KEY",

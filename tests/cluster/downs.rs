@@ -114,7 +114,7 @@ impl Store {
         let backup = json!({"schedule": "* * * * *", "to": [{"account": self.name}]});
         let sqlite = json!({"file": "/data/app.sqlite3", "size": "1Gi", "env": "DATABASE_PATH"});
         stage.apply(&hello(self.name, self.name, json!({"database": {"sqlite": sqlite}, "backup": backup})))?;
-        stage.live(self.name, self.name)?;
+        stage.condition(app, "AppReady", ("True", ""))?;
         self.fill(stage)?;
         self.said(stage, ("True", "last backup"))?;
         spoil(self, stage, true)?;

@@ -35,6 +35,8 @@ fn release(stage: &Stage, version: &str) -> Outcome<()> {
     board["metadata"] = json!({"name": NAME, "namespace": NAME});
     board["spec"]["image"] = json!(format!("registry.example.com/csvboard:{version}"));
     board["spec"]["domains"] = json!([HOST]);
+    // Two of csvboard and their Jobs have to fit on one node.
+    board["spec"]["resources"]["cpu"] = json!("1");
     board["spec"].as_object_mut().ok_or("no spec")?.remove("redirectFrom");
     stage.apply(&board.to_string())
 }
@@ -55,11 +57,9 @@ fn upgrade(stage: &Stage) -> Outcome<()> {
         Ok((time("startTime"), time("completionTime")))
     };
     let (test, backup, migrate) = (times("test")?, times("backup")?, times("migrate")?);
-    let rolled = newest_pod(stage)?;
-    assert!(
-        test.1 <= backup.0 && backup.1 <= migrate.0 && migrate.1 <= rolled,
-        "{test:?} {backup:?} {migrate:?} {rolled}"
-    );
+    let (rolled, smoke) = (newest_pod(stage)?, smoke_begun(stage, revision)?);
+    let order = [&test.1, &backup.0, &backup.1, &migrate.0, &migrate.1, &rolled, &smoke];
+    assert!(order.is_sorted(), "test, backup, migrate, roll out, smoke: {order:?}");
     let migrations = stage.audit_since(0)?.into_iter().filter(|event| {
         let of = &event["objectRef"];
         let made = event["responseStatus"]["code"] == 201 && of["resource"] == "jobs" && of["namespace"] == NAME;
@@ -107,6 +107,16 @@ fn newest_pod(stage: &Stage) -> Outcome<String> {
     let made =
         app_pods(stage)?.into_iter().filter_map(|pod| Some(pod["metadata"]["creationTimestamp"].as_str()?.to_owned()));
     Ok(made.max().unwrap_or_default())
+}
+
+/// When the first Job of the smoke stage began.
+fn smoke_begun(stage: &Stage, revision: &str) -> Outcome<String> {
+    let jobs = stage.json(&["get", "jobs", "-n", NAME])?;
+    let smoke = jobs["items"].as_array().into_iter().flatten().filter(|job| {
+        job["metadata"]["name"].as_str().is_some_and(|name| name.contains("-smoke-") && name.ends_with(revision))
+    });
+    let begun = smoke.filter_map(|job| Some(job["status"]["startTime"].as_str()?.to_owned()));
+    Ok(begun.min().ok_or("no Job of the smoke stage")?)
 }
 
 fn sql(stage: &Stage, statement: &str) -> Outcome<String> {

@@ -1,13 +1,18 @@
 //! The fleet that is measured: N applications of k children each, and the children as golive itself renders them.
 
+use std::sync::Arc;
+
 use golive::api::{Cron, Generate, Process, SaasDeployment, SaasDeploymentSpec, Secrets};
 use golive::apply::objects::rendered;
 use golive::apply::owner_reference;
+use golive::config::{Config, Gateway};
 use golive::kinds::Kind;
 use golive::objects::{MANAGED_BY, OWNER};
-use golive::offline::nothing;
 use golive::plan::{Ask, plan};
+use golive::rows::Mark;
 use golive::vault::Vault;
+use golive::world::World;
+use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
@@ -84,6 +89,16 @@ fn cron(number: usize) -> Cron {
         schedule: "17 3 * * *".into(),
         command: vec!["/bin/cron".into(), number.to_string()],
     }
+}
+
+/// A world in which nothing has happened yet.
+pub fn nothing() -> World {
+    let gateway = Gateway { class: "gateway-class".into(), shared: None, namespace: None };
+    let config = Config { gateway: Some(gateway), ..Config::default() };
+    let mark = Mark { cluster: "00000000".into(), owner: "000000000000".into(), label: String::new() };
+    let mut world = World::new(Timestamp::UNIX_EPOCH, [0; 32], Arc::new(config), mark);
+    world.served = Kind::ALL.into();
+    world
 }
 
 /// The children of an application, byte for byte what golive declares once its generated value is stored.

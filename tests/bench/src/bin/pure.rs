@@ -18,7 +18,6 @@ use golive::apply::Done;
 use golive::apply::objects::{agrees, rendered};
 use golive::kinds::Kind;
 use golive::objects::Children;
-use golive::offline::nothing;
 use golive::plan::{Ask, Plan, plan};
 use golive::report::report;
 use golive::world::World;
@@ -88,7 +87,7 @@ fn converged() -> Option<(SaasDeployment, World)> {
     let mut saas = fleet::application(1, CHILDREN);
     saas.metadata.uid = Some("11111111-2222-3333-4444-555555555555".into());
     saas.metadata.generation = Some(1);
-    let mut world = nothing();
+    let mut world = fleet::nothing();
     world.vault = Ok(fleet::vault());
     // What stands decides what else is declared, so the world is filled until nothing differs.
     for _ in 0..4 {
