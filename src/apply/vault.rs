@@ -79,7 +79,12 @@ impl Observer {
         let name = joined(&saas.name_any(), "secrets");
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &saas.namespace().unwrap_or_default());
         let vault = find(&api, &name).await?.map_or_else(|| Ok(Vault::default()), |secret| of(secret, saas))?;
-        self.vaults.keep(saas, vault.clone(), now);
+        // A write fences itself by the version that was seen; where there was none, it is looked for again each time.
+        if vault.version.is_some() {
+            self.vaults.keep(saas, vault.clone(), now);
+        } else {
+            self.vaults.forget(saas);
+        }
         Ok(vault)
     }
 }
