@@ -19,10 +19,8 @@ pub fn nothing_is_written(stage: &Stage) -> Outcome<()> {
     stage.control("DELETE", "/calls", json!({}))?;
     std::thread::sleep(Duration::from_secs(3 * DEFAULT));
     assert_eq!(writes(stage, before)?, Vec::<String>::new());
-    let asked = stage.audit_since(before)?.len();
     let calls = stage.control("GET", "/calls", json!({}))?;
     stage.configure(RESYNC, REFRESH)?;
-    assert!(asked < 250, "{asked} requests to the API server");
     once_in_each_interval(&calls)
 }
 
