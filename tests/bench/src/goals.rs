@@ -94,13 +94,18 @@ fn steady(s: &Standing) -> Vec<Goal> {
 }
 
 fn memory(figures: &Figures) -> Vec<Goal> {
-    let Some(s) = figures.standings.iter().filter(|s| s.n >= 1000).max_by_key(|s| (s.k, s.n)) else {
+    let Some(s) = figures.standings.iter().max_by_key(|s| (s.n, s.k)) else {
         return Vec::new();
     };
     let slope = (s.fleet_mib - s.base_mib) * 1000.0 / s.n as f64;
     vec![
         at_most("P6", "resident memory with no application", (20.0, s.base_mib), " MiB"),
-        at_most("P6", format!("resident memory per 1,000 applications, k = {}", s.k), (8.0, slope), " MiB"),
+        at_most(
+            "P6",
+            format!("resident memory per 1,000 applications, N = {}, k = {}", s.n, s.k),
+            (8.0, slope),
+            " MiB",
+        ),
     ]
 }
 
@@ -146,12 +151,13 @@ fn growth(figures: &Figures) -> Vec<Goal> {
             &points.filter_map(|n| Some((n as f64, figures.median("golive", (n, k), figure)?))).collect::<Vec<_>>(),
         )
     };
-    let all: [(&str, f64, fn(&Round) -> f64); 3] = [
+    type Figure = fn(&Round) -> f64;
+    let all: [(&str, f64, Figure); 3] = [
         ("time", 1.03, |r| r.seconds),
         ("requests", 1.0, |r| (r.writes + r.reads) as f64),
         ("memory", 1.0, |r| r.rss_mib),
     ];
-    let goal = |(what, limit, figure): (&str, f64, fn(&Round) -> f64)| {
+    let goal = |(what, limit, figure): (&str, f64, Figure)| {
         Some(at_most("P13", format!("exponent of {what} over N, k = {k}"), (limit, over(figure)?), ""))
     };
     // Three requests among thousands are no growth: figures are compared at two digits.

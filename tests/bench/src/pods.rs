@@ -76,13 +76,15 @@ async fn follow(client: Client, tell: Arc<watch::Sender<Known>>) {
     while let Some(event) = events.next().await {
         while writes.try_join_next().is_some() {}
         match event {
-            Ok(watcher::Event::Apply(deployment) | watcher::Event::InitApply(deployment)) => {
-                if note(&tell, &deployment) {
-                    writes.spawn(roll(client.clone(), deployment, slots.clone(), tell.clone()));
-                }
+            Ok(watcher::Event::Apply(deployment) | watcher::Event::InitApply(deployment))
+                if note(&tell, &deployment) =>
+            {
+                writes.spawn(roll(client.clone(), deployment, slots.clone(), tell.clone()));
             }
             Ok(watcher::Event::Delete(deployment)) => {
-                tell.send_modify(|known| drop(known.deployments.remove(&key(&deployment))));
+                tell.send_modify(|known| {
+                    known.deployments.remove(&key(&deployment));
+                });
             }
             _ => {}
         }

@@ -15,8 +15,8 @@ use crate::nature;
 use crate::place::{SYSTEM, State};
 use crate::trouble::Troubles;
 
-/// Nothing was written for so long: three resyncs of a minute and a little.
-pub const SETTLED: Duration = Duration::from_secs(190);
+/// Nothing was written for so long: five resyncs of a minute, and longer than golive ever waits after a refusal.
+pub const SETTLED: Duration = Duration::from_secs(310);
 /// A world that has not come to rest by then never will.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 /// How long a look of nature takes.
