@@ -147,40 +147,60 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Takes fields out of a value; what becomes empty by that goes too.
-pub fn remove(value: &mut Value, fields: &Fields, schema: Schema<'_>) {
-    match value {
-        Value::Object(map) => {
-            for (name, inner) in fields.iter().filter_map(|(name, inner)| Some((name.strip_prefix("f:")?, inner))) {
-                let inner = inner.as_object().cloned().unwrap_or_default();
-                let Some(child) = map.get_mut(name) else { continue };
-                if !inner.is_empty() {
-                    remove(child, &inner, schema.field(name));
-                }
-                if inner.is_empty() || is_empty(child) {
-                    map.remove(name);
-                }
-            }
-        }
-        Value::Array(items) => remove_items(items, fields, schema),
-        _ => {}
-    }
+/// What an apply takes out: what its manager had, without what it or anybody else still has.
+#[derive(Clone, Copy)]
+pub struct Loss<'a> {
+    pub had: &'a Fields,
+    pub kept: &'a Fields,
 }
 
-fn remove_items(items: &mut Vec<Value>, fields: &Fields, schema: Schema<'_>) {
-    match schema.list(items.first().unwrap_or(&Value::Null)) {
-        List::Atomic => {}
-        List::Set => items.retain(|item| !fields.contains_key(&format!("v:{item}"))),
-        List::Keyed(keys) => {
-            let gone = |item: &Value| {
-                fields.get(&key_of(keys, item)).and_then(Value::as_object).is_some_and(|f| f.contains_key("."))
+impl<'a> Loss<'a> {
+    /// Takes the lost fields out of a value.
+    ///
+    /// A block of which nobody has anything any more goes with all that defaults put into it:
+    /// `EnsureNamedFieldsAreMembers` of <https://github.com/kubernetes-sigs/structured-merge-diff>.
+    pub fn apply(self, value: &mut Value, schema: Schema<'_>) {
+        match value {
+            Value::Object(map) => self.in_map(map, schema),
+            Value::Array(items) => self.in_list(items, schema),
+            _ => {}
+        }
+    }
+
+    fn in_map(self, map: &mut Map<String, Value>, schema: Schema<'_>) {
+        for (field, name) in self.had.keys().filter_map(|field| Some((field, field.strip_prefix("f:")?))) {
+            let Some(inner) = self.of(field) else {
+                map.remove(name);
+                continue;
             };
-            items.retain(|item| !gone(item));
-            for item in items {
-                let inner = fields.get(&key_of(keys, item)).and_then(Value::as_object).cloned();
-                inner.iter().for_each(|inner| remove(item, inner, schema.item()));
+            let Some(child) = map.get_mut(name).filter(|_| !inner.had.is_empty()) else { continue };
+            inner.apply(child, schema.field(name));
+            if is_empty(child) {
+                map.remove(name);
             }
         }
+    }
+
+    fn in_list(self, items: &mut Vec<Value>, schema: Schema<'_>) {
+        let lost = |key: &String| self.had.contains_key(key) && !self.kept.contains_key(key);
+        match schema.list(items.first().unwrap_or(&Value::Null)) {
+            List::Atomic => {}
+            List::Set => items.retain(|item| !lost(&format!("v:{item}"))),
+            List::Keyed(keys) => {
+                items.retain(|item| !lost(&key_of(keys, item)));
+                for item in items {
+                    if let Some(inner) = self.of(&key_of(keys, item)) {
+                        inner.apply(item, schema.item());
+                    }
+                }
+            }
+        }
+    }
+
+    /// What of a field or an item is lost; `None` where nothing of it is kept, or it was not had.
+    fn of(self, field: &str) -> Option<Loss<'a>> {
+        let inner = |set: &'a Fields| set.get(field).and_then(Value::as_object);
+        Some(Loss { had: inner(self.had)?, kept: inner(self.kept)? })
     }
 }
 
@@ -205,9 +225,8 @@ mod tests {
     fn what_is_taken_out_is_what_only_this_set_had() {
         let before = pod(json!([{"name": "a", "image": "x", "env": [{"name": "A", "value": "1"}, {"name": "B"}]}]));
         let after = pod(json!([{"name": "a", "image": "x", "env": [{"name": "B"}]}]));
-        let gone = minus(&all(&before, schema()), &all(&after, schema()));
         let mut live = before.clone();
-        remove(&mut live, &gone, schema());
+        Loss { had: &all(&before, schema()), kept: &all(&after, schema()) }.apply(&mut live, schema());
         assert_eq!(live, after);
     }
 
@@ -216,6 +235,15 @@ mod tests {
         let (before, after) = (json!({"spec": {"dns": {"proxied": true}}}), json!({"spec": {"dns": {}}}));
         let gone = minus(&all(&before, schema()), &all(&after, schema()));
         assert_eq!(Value::Object(gone), json!({"f:spec": {"f:dns": {"f:proxied": {}}}}));
+    }
+
+    #[test]
+    fn a_block_that_nobody_has_goes_with_its_defaults() {
+        let kept = all(&json!({"spec": {"image": "a"}}), schema());
+        let had = all(&json!({"spec": {"image": "a", "backup": {"to": "s3"}}}), schema());
+        let mut live = json!({"spec": {"image": "a", "backup": {"to": "s3", "keepDays": 30}}});
+        Loss { had: &had, kept: &kept }.apply(&mut live, schema());
+        assert_eq!(live, json!({"spec": {"image": "a"}}));
     }
 
     #[test]

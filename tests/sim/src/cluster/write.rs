@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fields::{self, Fields};
+use super::fields::{self, Fields, Loss};
 use super::resource::Resource;
 use super::schema::{Schema, default};
 
@@ -119,7 +119,7 @@ pub fn apply(resource: &Resource, live: &Value, config: &Value, writer: Writer<'
         .iter()
         .filter(|entry| !entry.is_of("Apply", writer))
         .for_each(|entry| fields::union(&mut kept, &entry.fields));
-    fields::remove(&mut merged, &fields::minus(&before, &kept), schema);
+    Loss { had: &before, kept: &kept }.apply(&mut merged, schema);
     put(&mut object, fields::merged(&merged, &want, schema));
     entries.retain(|entry| !entry.is_of("Apply", writer));
     let (manager, subresource) = (writer.manager.to_owned(), writer.subresource.to_owned());
