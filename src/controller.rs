@@ -178,8 +178,8 @@ async fn step(saas: Arc<SaasDeployment>, context: &Context) -> Result<Action, Fa
 async fn carry_out(saas: &SaasDeployment, world: &mut World, context: &Context) -> (Plan, Done) {
     let mut before = Vec::new();
     loop {
+        let plan = planned(saas, world, context).await;
         let ask = Ask { saas, world };
-        let plan = if saas.spec.suspend.unwrap_or(false) { Plan::default() } else { plan(saas, world) };
         let mut done = if plan.parts.is_empty() { Done::default() } else { context.observer.apply(ask, &plan).await };
         log(&done);
         if before.len() >= MOST_NOTES || !plan.only_notes() || !done.wrote() || done.failed() {
@@ -189,6 +189,19 @@ async fn carry_out(saas: &SaasDeployment, world: &mut World, context: &Context) 
         before.push(done);
         context.observer.refresh(saas, world).await;
     }
+}
+
+/// Plans; what would claim names at a vendor is planned on a fresh look at them.
+async fn planned(saas: &SaasDeployment, world: &mut World, context: &Context) -> Plan {
+    if saas.spec.suspend.unwrap_or(false) {
+        return Plan::default();
+    }
+    let first = plan(saas, world);
+    if !first.claims_names() {
+        return first;
+    }
+    context.observer.look_at_names(world).await;
+    plan(saas, world)
 }
 
 fn log(done: &Done) {

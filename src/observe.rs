@@ -8,6 +8,7 @@ pub use issuing::text;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
@@ -96,7 +97,7 @@ impl Observer {
         let zones = self.zones(saas, &world).await;
         world.zones = zones;
         let (records, endpoints, monitors, projects) = tokio::join!(
-            self.records(saas, &world),
+            self.records(&world, Duration::MAX),
             self.endpoints(saas, &world),
             self.monitors(saas, &world),
             self.projects(saas, &world)

@@ -1,6 +1,7 @@
 //! The vendors' tables that a pass needs: of the accounts that the spec uses, and of those where rows of ours may be left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::future::join_all;
 
@@ -11,6 +12,9 @@ use crate::plan::Ask;
 use crate::plan::claims::Vendor;
 use crate::rows::{Endpoint, Monitor, Project, Record, Zone};
 use crate::world::{HostedZone, Table, World};
+
+/// What was listed within this time counts as now. Not zero: of many objects that ask at once one lists for all.
+const NOW: Duration = Duration::from_secs(2);
 
 impl Observer {
     /// For each host, the zone that holds it.
@@ -36,16 +40,21 @@ impl Observer {
         Ok(self.vendors.zones(&self.accounts.access(account)?).await?.to_vec())
     }
 
-    /// The records of every zone in use.
-    pub(super) async fn records(&self, _saas: &SaasDeployment, world: &World) -> BTreeMap<String, Seen<Table<Record>>> {
-        let hosted: BTreeMap<String, HostedZone> =
-            world.zones.values().flatten().flatten().map(|hosted| (hosted.zone.name.clone(), hosted.clone())).collect();
+    /// The records of every zone in use, listed anew where that began longer ago than `oldest`.
+    pub(super) async fn records(&self, world: &World, oldest: Duration) -> BTreeMap<String, Seen<Table<Record>>> {
+        let hosted: BTreeMap<&String, &HostedZone> =
+            world.zones.values().flatten().flatten().map(|hosted| (&hosted.zone.name, hosted)).collect();
         let reads = hosted.values().map(|hosted| async {
             let access = self.accounts.access(&hosted.account)?;
-            self.vendors.records(&access, &hosted.zone).await
+            self.vendors.records(&access, &hosted.zone, oldest).await
         });
         let seen = join_all(reads).await;
-        hosted.into_keys().zip(seen).collect()
+        hosted.into_keys().cloned().zip(seen).collect()
+    }
+
+    /// Looks at the zones anew: a name is claimed only where nobody has made rows of it since the last listing.
+    pub async fn look_at_names(&self, world: &mut World) {
+        world.records = self.records(world, NOW).await;
     }
 
     /// The webhook endpoints of every account in use.

@@ -28,7 +28,7 @@ use serde_json::Value;
 use crate::api::SaasDeployment;
 use crate::fault::Hold;
 use crate::kinds::Kind;
-use crate::rows::{Change, Endpoint, Id, Monitor, Project, Record, Zone};
+use crate::rows::{Change, Endpoint, Id, Monitor, Project, Record, RecordType, Zone};
 use crate::vault::Note;
 use crate::world::World;
 
@@ -262,6 +262,15 @@ impl Plan {
     pub fn again(&self, resync: Duration) -> Duration {
         let steps = self.parts.values().filter_map(|verdict| verdict.as_ref().ok()?.again);
         steps.fold(resync, Duration::min)
+    }
+
+    /// Whether it makes records under names that may have become somebody else's since the zone was listed.
+    pub fn claims_names(&self) -> bool {
+        let claims = |change: &Change<Record>| matches!(change, Change::Create(row) if row.kind != RecordType::Txt);
+        let actions = self.parts.values().flatten().flat_map(|steps| &steps.actions);
+        actions
+            .into_iter()
+            .any(|action| matches!(action, Action::Records { changes, .. } if changes.iter().any(claims)))
     }
 
     /// Whether there is something to note and nothing to change elsewhere.

@@ -111,13 +111,13 @@ impl Vendors {
         self.zones.read(&access.table(), || cloudflare::zones(&self.transport, access)).await
     }
 
-    /// The records of a zone.
+    /// The records of a zone, listed anew if that began longer ago than `oldest`.
     ///
     /// # Errors
     /// They cannot be listed whole.
-    pub async fn records(&self, access: &Access, zone: &Zone) -> Seen<Table<Record>> {
+    pub async fn records(&self, access: &Access, zone: &Zone, oldest: Duration) -> Seen<Table<Record>> {
         let records = Records { transport: &self.transport, access, zone };
-        self.records.read(&in_zone(access, zone), || records.list()).await
+        self.records.read_within(&in_zone(access, zone), oldest, || records.list()).await
     }
 
     /// Changes records of a zone.

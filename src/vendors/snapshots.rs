@@ -38,23 +38,36 @@ impl<T> Snapshots<T> {
     where
         F: Future<Output = Seen<Vec<T>>>,
     {
+        self.read_within(key, self.fresh, list).await
+    }
+
+    /// The listing, made anew if it began longer ago than `oldest`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_within<F>(&self, key: &str, oldest: Duration, list: impl FnOnce() -> F) -> Seen<Arc<Vec<T>>>
+    where
+        F: Future<Output = Seen<Vec<T>>>,
+    {
         let slot = self.slot(key).await;
         let mut held = slot.lock().await;
         if let Some((at, rows)) = &*held
-            && at.elapsed() < self.lasts(rows)
+            && at.elapsed() < self.lasts(rows, oldest)
         {
             return rows.clone();
         }
+        let began = Instant::now();
         let rows = list().await.map(Arc::new);
-        *held = Some((Instant::now(), rows.clone()));
+        // A failure counts from its end: it may have taken long, and the vendor is to be spared.
+        *held = Some((if rows.is_ok() { began } else { Instant::now() }, rows.clone()));
         rows
     }
 
     /// How long what was seen counts. The transport's gate knows better when to ask a vendor that said to wait, or a
     /// credential that was denied.
-    fn lasts(&self, seen: &Seen<Arc<Vec<T>>>) -> Duration {
+    fn lasts(&self, seen: &Seen<Arc<Vec<T>>>, oldest: Duration) -> Duration {
         match seen {
-            Ok(_) => self.fresh,
+            Ok(_) => self.fresh.min(oldest),
             Err(Fault::Denied(_) | Fault::Throttled { .. }) => Duration::ZERO,
             Err(fault) => fault.again().min(SPARED),
         }
@@ -81,6 +94,10 @@ mod tests {
         assert_eq!(read().await.unwrap()[0], 1);
         snapshots.forget("a").await;
         assert_eq!(read().await.unwrap()[0], 2);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let anew = || async { Ok(vec![9]) };
+        assert_eq!(snapshots.read_within("a", Duration::from_secs(4), anew).await.unwrap()[0], 2);
+        assert_eq!(snapshots.read_within("a", Duration::from_secs(2), anew).await.unwrap()[0], 9);
     }
 
     #[tokio::test(start_paused = true)]

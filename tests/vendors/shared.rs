@@ -40,9 +40,9 @@ async fn zones_and_records_are_read_and_written() {
     vendors.verify_token(&access).await.unwrap();
     let zones = vendors.zones(&access).await.unwrap();
     assert_eq!((zones[0].name.as_str(), zones[0].name_servers.len()), ("example.com", 2));
-    assert!(vendors.records(&access, &zones[0]).await.unwrap().is_empty());
+    assert!(vendors.records(&access, &zones[0], Duration::MAX).await.unwrap().is_empty());
     vendors.write_records(&access, &zones[0], &mark(), vec![Change::Create(Records.row())]).await.unwrap();
-    assert_eq!(vendors.records(&access, &zones[0]).await.unwrap()[0].row, Records.row());
+    assert_eq!(vendors.records(&access, &zones[0], Duration::MAX).await.unwrap()[0].row, Records.row());
 }
 
 #[tokio::test]

@@ -28,7 +28,26 @@ const RESTART: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub enum Act {
     Apply(Value),
-    Delete { kind: &'static str, namespace: String, name: String },
+    Delete {
+        kind: &'static str,
+        namespace: String,
+        name: String,
+    },
+    /// A call of a vendor's API by somebody who has our credential: vendor, method and path, body.
+    Call(&'static str, String, Value),
+    /// Several at one moment.
+    AtOnce(Vec<Act>),
+}
+
+impl Act {
+    fn done(&self, state: &mut State) {
+        match self {
+            Act::Apply(object) => state.apply(object, "kubectl"),
+            Act::Delete { kind, namespace, name } => state.delete(kind, namespace, name),
+            Act::Call(vendor, line, body) => drop(state.call(vendor, line, body)),
+            Act::AtOnce(acts) => acts.iter().for_each(|act| act.done(state)),
+        }
+    }
 }
 
 /// What a run came to.
@@ -141,10 +160,7 @@ async fn play(doors: &Arc<Doors>, script: &[Act]) -> bool {
         {
             let mut state = doors.state();
             state.step += 1;
-            match act {
-                Act::Apply(object) => state.apply(object, "kubectl"),
-                Act::Delete { kind, namespace, name } => state.delete(kind, namespace, name),
-            }
+            act.done(&mut state);
         }
         doors.tell();
         if step + 1 < script.len() && !rest(doors).await {

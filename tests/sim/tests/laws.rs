@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use sim::laws::{Effort, Finding, all, go_live, subjects};
 use sim::place::State;
 use sim::run::{Act, Run};
@@ -47,4 +48,29 @@ fn a_silent_api_server_does_not_hold_the_operator_for_ever() {
     twice.push(Act::Apply(saas));
     let ended = Run { troubles, ..Run::of(&twice) }.from(State::new());
     assert_eq!(case.breaches(&ended), Vec::<String>::new());
+}
+
+/// What Cloudflare lists under a name: contents and comments.
+fn listed(state: &mut State, name: &str) -> Vec<(String, String)> {
+    let zones = state.call("cloudflare", "GET /client/v4/zones?name=example.com", &Value::Null);
+    let zone = zones["result"][0]["id"].as_str().unwrap();
+    let rows = state.call("cloudflare", &format!("GET /client/v4/zones/{zone}/dns_records?name={name}"), &Value::Null);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    rows["result"].as_array().unwrap().iter().map(|row| (text(&row["content"]), text(&row["comment"]))).collect()
+}
+
+#[test]
+fn a_row_that_somebody_made_since_the_last_listing_gets_no_twin() {
+    let shop = subjects()[0].clone();
+    let mut late = shop.clone();
+    (late["metadata"]["name"], late["spec"]["domains"]) = (json!("late"), json!(["late.example.com"]));
+    let zones = State::new().call("cloudflare", "GET /client/v4/zones?name=example.com", &Value::Null);
+    let path = format!("POST /client/v4/zones/{}/dns_records", zones["result"][0]["id"].as_str().unwrap());
+    let row = json!({"type": "A", "name": "late.example.com", "content": "192.0.2.9", "ttl": 1, "proxied": false});
+    let mut acts = script::go_live(&shop);
+    acts.push(Act::AtOnce(vec![Act::Call("cloudflare", path, row), Act::Apply(late)]));
+    let mut ended = Run::of(&acts).from(State::new());
+    assert_eq!(listed(&mut ended.state, "late.example.com"), [("192.0.2.9".to_owned(), String::new())]);
+    let reasons = ended.state.cluster.of_kind("SaasDeployment").filter(|object| object.meta("name") == "late");
+    assert!(reasons.into_iter().all(|object| String::from_utf8_lossy(&object.text()).contains("RecordTaken")));
 }
