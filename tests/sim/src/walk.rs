@@ -84,12 +84,25 @@ impl Vocabulary {
             for _ in 0..=chance.below(3) {
                 spec = self.change(&spec, chance);
             }
+            let emptied = empties(&saas["spec"], &spec);
             let next = with_spec(saas, spec);
-            if next != *saas && judge::faults(&next, Some(saas)).is_empty() {
+            if !emptied && next != *saas && judge::faults(&next, Some(saas)).is_empty() {
                 return next;
             }
         }
         saas.clone()
+    }
+}
+
+/// Whether a block loses everything in it and stays. Server-side apply makes a null of that, which the API server itself
+/// refuses (`tests/model.rs` shows it); people take the whole block out.
+fn empties(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            (new.is_empty() && !old.is_empty())
+                || new.iter().any(|(name, value)| old.get(name).is_some_and(|old| empties(old, value)))
+        }
+        _ => false,
     }
 }
 

@@ -121,12 +121,13 @@ impl Cluster {
         let mut object = request.json()?;
         target.name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         self.admits(&target).map_err(|(code, why)| Answer::refusal(code, &why))?;
+        object["metadata"]["namespace"] = json!(target.namespace);
+        let object = write::replace(target.resource, &Value::Null, &object, request.writer(&target));
+        write::valid(target.resource, None, &object).map_err(|refused| refusal(&refused))?;
         if self.existing(&target).is_ok() {
             let why = format!("{} \"{}\" already exists", target.resource.plural, target.name);
             return Err(Answer::refusal(409, &why));
         }
-        object["metadata"]["namespace"] = json!(target.namespace);
-        let object = write::replace(target.resource, &Value::Null, &object, request.writer(&target));
         Ok(Answer::of(201, &self.store(target.resource, object, now)))
     }
 
@@ -155,11 +156,15 @@ impl Cluster {
 
     fn checked(&mut self, target: &Target, live: &Object, object: Value, now: Timestamp) -> Outcome {
         write::immutable(target.resource, &live.value, &object).map_err(|refused| refusal(&refused))?;
+        write::valid(target.resource, Some(&live.value), &object).map_err(|refused| refusal(&refused))?;
         Ok(Answer::of(200, &self.store(target.resource, object, now)))
     }
 
     fn apply(&mut self, request: &Request, target: &Target, now: Timestamp) -> Outcome {
         let mut config = request.json()?;
+        if config["metadata"]["name"].as_str().is_some_and(|name| name != target.name) {
+            return Err(Answer::refusal(400, "name must match the URL"));
+        }
         config["metadata"]["namespace"] =
             if target.namespace.is_empty() { Value::Null } else { json!(target.namespace) };
         let writer = request.writer(target);
@@ -172,12 +177,9 @@ impl Cluster {
             Err(missing) if !target.subresource.is_empty() => Err(missing),
             Err(_) => {
                 self.admits(target).map_err(|(code, why)| Answer::refusal(code, &why))?;
-                if config["metadata"]["resourceVersion"].is_string() {
-                    let why = format!("{} \"{}\" not found", target.resource.plural, target.name);
-                    return Err(Answer::refusal(404, &why));
-                }
                 let object = write::apply(target.resource, &Value::Null, &config, writer);
                 let object = object.map_err(|refused| refusal(&refused))?;
+                write::valid(target.resource, None, &object).map_err(|refused| refusal(&refused))?;
                 Ok(Answer::of(201, &self.store(target.resource, object, now)))
             }
         }
@@ -193,8 +195,14 @@ impl Cluster {
             }
         }
         let key = (target.resource, target.namespace.clone(), target.name.clone());
-        let gone = self.delete(&key, now).ok_or_else(|| Answer::refusal(404, "gone"))?;
-        Ok(Answer::of(200, &gone))
+        let left = self.delete(&key, now);
+        match left.filter(|object| self.find(key.0, &key.1, &key.2).is_some_and(|found| Arc::ptr_eq(found, object))) {
+            Some(held) => Ok(Answer::of(200, &held)),
+            None => Ok(Answer {
+                status: 200,
+                body: r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}"#.into(),
+            }),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ fn item_fields(item: &Value, schema: Schema<'_>) -> Value {
     Value::Object(fields)
 }
 
-/// The fields in which `new` differs from `old`, or which only it has.
+/// The fields in which `new` differs from `old`, or which only it has; blocks that only it has are fields themselves.
 pub fn changed(old: &Value, new: &Value, schema: Schema<'_>) -> Fields {
     match (old, new) {
         (Value::Object(a), Value::Object(b)) if !schema.is_atomic() => {
@@ -44,9 +44,9 @@ pub fn changed(old: &Value, new: &Value, schema: Schema<'_>) -> Fields {
                 let inner = match a.get(name) {
                     Some(before) if before == value => return None,
                     Some(before) => changed(before, value, schema.field(name)),
-                    None => all(value, schema.field(name)),
+                    None => added(value, schema.field(name)),
                 };
-                let leaf = is_leaf(value, schema.field(name)) || a.get(name).is_none();
+                let leaf = a.get(name).is_none_or(|before| is_leaf(before, value, schema.field(name)));
                 (leaf || !inner.is_empty()).then(|| (format!("f:{name}"), Value::Object(inner)))
             });
             pairs.collect()
@@ -62,8 +62,11 @@ pub fn changed(old: &Value, new: &Value, schema: Schema<'_>) -> Fields {
                     let key = keys.of(item);
                     match a.iter().find(|before| keys.of(before) == key) {
                         Some(before) if before == item => None,
-                        Some(before) => Some((format!("k:{key}"), Value::Object(changed(before, item, schema.item())))),
-                        None => Some((format!("k:{key}"), item_fields(item, schema))),
+                        Some(before) => {
+                            let inner = changed(before, item, schema.item());
+                            (!inner.is_empty()).then(|| (format!("k:{key}"), Value::Object(inner)))
+                        }
+                        None => Some((format!("k:{key}"), Value::Object(added(item, schema.item())))),
                     }
                 })
                 .collect(),
@@ -72,41 +75,84 @@ pub fn changed(old: &Value, new: &Value, schema: Schema<'_>) -> Fields {
     }
 }
 
-/// Whether a value is owned as a whole.
-fn is_leaf(value: &Value, schema: Schema<'_>) -> bool {
-    match value {
-        Value::Object(map) => map.is_empty() || schema.is_atomic(),
-        Value::Array(items) => schema.list(items.first().unwrap_or(&Value::Null)) == List::Atomic,
+/// All fields of a block that was not there: the block itself is one of them.
+fn added(value: &Value, schema: Schema<'_>) -> Fields {
+    let mut fields = match value {
+        Value::Object(_) if !schema.is_atomic() => changed(&json!({}), value, schema),
+        Value::Array(_) => changed(&json!([]), value, schema),
+        _ => Fields::new(),
+    };
+    if !fields.is_empty() {
+        fields.insert(".".into(), json!({}));
+    }
+    fields
+}
+
+/// Whether a value takes another's place as a whole; what is in a map or list that is merged is compared by itself.
+fn is_leaf(old: &Value, new: &Value, schema: Schema<'_>) -> bool {
+    match (old, new) {
+        (Value::Object(_), Value::Object(_)) => schema.is_atomic(),
+        (Value::Array(a), Value::Array(b)) => {
+            schema.list(b.first().or(a.first()).unwrap_or(&Value::Null)) == List::Atomic
+        }
         _ => true,
     }
 }
 
+/// Whether a field is in a set itself, and not only something within it.
+fn is_member(inner: &Fields) -> bool {
+    inner.is_empty() || inner.contains_key(".")
+}
+
+/// A field of a set as FieldsV1 writes it; `None` where neither it nor anything within is in the set.
+fn written(member: bool, mut inner: Fields) -> Option<Value> {
+    inner.remove(".");
+    if member && !inner.is_empty() {
+        inner.insert(".".into(), json!({}));
+    }
+    (member || !inner.is_empty()).then_some(Value::Object(inner))
+}
+
 /// Fields that are in either set.
 pub fn union(a: &mut Fields, b: &Fields) {
-    for (name, inner) in b {
-        let mine = a.entry(name.clone()).or_insert_with(|| json!({}));
-        if let (Value::Object(mine), Value::Object(inner)) = (mine, inner) {
-            union(mine, inner);
+    for (name, inner) in b.iter().filter(|(name, _)| *name != ".") {
+        let (Some(Value::Object(mine)), Some(theirs)) = (a.get_mut(name), inner.as_object()) else {
+            a.insert(name.clone(), inner.clone());
+            continue;
+        };
+        let member = is_member(mine) || is_member(theirs);
+        let mut both = std::mem::take(mine);
+        union(&mut both, theirs);
+        if let Some(value) = written(member, both) {
+            a.insert(name.clone(), value);
         }
     }
 }
 
-/// Fields of `a` that are not in `b`. What `b` has as a whole, as an empty map, does not have what `a` has in it.
+/// Fields of `a` that are not in `b`.
 pub fn minus(a: &Fields, b: &Fields) -> Fields {
-    let left = a.iter().filter_map(|(name, inner)| {
+    let left = a.iter().filter(|(name, _)| *name != ".").filter_map(|(name, inner)| {
         let Some(other) = b.get(name) else { return Some((name.clone(), inner.clone())) };
         let (inner, other) = (inner.as_object()?, other.as_object()?);
-        let rest = minus(inner, other);
-        (!rest.is_empty()).then(|| (name.clone(), Value::Object(rest)))
+        let member = is_member(inner) && !is_member(other);
+        written(member, minus(inner, other)).map(|value| (name.clone(), value))
     });
     left.collect()
 }
 
+/// The fields that `old` has and `new` has not.
+pub fn removed(old: &Value, new: &Value, schema: Schema<'_>) -> Fields {
+    let nothing = json!({});
+    minus(&changed(&nothing, old, schema), &changed(&nothing, new, schema))
+}
+
 /// Whether the sets have a field in common.
 pub fn meet(a: &Fields, b: &Fields) -> bool {
-    a.iter().any(|(name, inner)| match (inner.as_object(), b.get(name).and_then(Value::as_object)) {
-        (Some(inner), Some(other)) => inner.is_empty() || other.is_empty() || meet(inner, other),
-        _ => false,
+    a.iter().filter(|(name, _)| *name != ".").any(|(name, inner)| {
+        match (inner.as_object(), b.get(name).and_then(Value::as_object)) {
+            (Some(inner), Some(other)) => (is_member(inner) && is_member(other)) || meet(inner, other),
+            _ => false,
+        }
     })
 }
 
@@ -123,18 +169,42 @@ pub fn merged(live: &Value, config: &Value, schema: Schema<'_>) -> Value {
         }
         (Value::Array(a), Value::Array(b)) => match schema.list(b.first().or(a.first()).unwrap_or(&Value::Null)) {
             List::Atomic => config.clone(),
-            List::Set => a.iter().chain(b.iter().filter(|item| !a.contains(item))).cloned().collect(),
-            List::Keyed(keys) => merged_items((a, b), keys, schema.item()),
+            List::Set => zipped((a, b), |x, y| x == y, |_, new| new.clone()),
+            List::Keyed(keys) => zipped(
+                (a, b),
+                |x, y| keys.of(x) == keys.of(y),
+                |old, new| old.map_or_else(|| without_nulls(new), |old| merged(old, new, schema.item())),
+            ),
         },
         _ => without_nulls(config),
     }
 }
 
-fn merged_items((a, b): (&[Value], &[Value]), keys: Keys<'_>, schema: Schema<'_>) -> Value {
-    let twin = |list: &[Value], item: &Value| list.iter().find(|other| keys.of(other) == keys.of(item)).cloned();
-    let ours = b.iter().map(|item| twin(a, item).map_or_else(|| without_nulls(item), |old| merged(&old, item, schema)));
-    let others = a.iter().filter(|item| twin(b, item).is_none()).cloned();
-    ours.chain(others).collect()
+/// Two lists in one: what only the first has keeps its place before what both have, in the order of the second.
+///
+/// `visitListItems` of <https://github.com/kubernetes-sigs/structured-merge-diff/blob/master/typed/merge.go>.
+fn zipped(
+    (a, b): (&[Value], &[Value]),
+    same: impl Fn(&Value, &Value) -> bool,
+    merge: impl Fn(Option<&Value>, &Value) -> Value,
+) -> Value {
+    let twin = |list: &[Value], item: &Value| list.iter().position(|other| same(other, item));
+    let (mut all, mut next) = (Vec::new(), 0);
+    let mut take = |all: &mut Vec<Value>, until: usize| {
+        all.extend(b[next..until].iter().map(|item| merge(twin(a, item).map(|at| &a[at]), item)));
+        next = until;
+        (next..b.len()).find(|at| twin(a, &b[*at]).is_some())
+    };
+    let mut shared = take(&mut all, 0);
+    for item in a {
+        match twin(b, item) {
+            None => all.push(item.clone()),
+            Some(at) if shared == Some(at) => shared = take(&mut all, at + 1),
+            Some(_) => {}
+        }
+    }
+    take(&mut all, b.len());
+    Value::Array(all)
 }
 
 fn without_nulls(value: &Value) -> Value {
@@ -175,14 +245,18 @@ impl<'a> Loss<'a> {
             };
             let Some(child) = map.get_mut(name).filter(|_| !inner.had.is_empty()) else { continue };
             inner.apply(child, schema.field(name));
-            if is_empty(child) {
-                map.remove(name);
+            match is_empty(child) {
+                // The server leaves a null where somebody has the block itself: in kinds of ours that is refused.
+                true if schema.is_declared() && is_member(inner.kept) => *child = Value::Null,
+                true => drop(map.remove(name)),
+                false => {}
             }
         }
     }
 
     fn in_list(self, items: &mut Vec<Value>, schema: Schema<'_>) {
-        let lost = |key: &String| self.had.contains_key(key) && !self.kept.contains_key(key);
+        let has = |set: &Fields, key: &String| set.get(key).and_then(Value::as_object).is_some_and(is_member);
+        let lost = |key: &String| has(self.had, key) && !has(self.kept, key);
         match schema.list(items.first().unwrap_or(&Value::Null)) {
             List::Atomic => {}
             List::Set => items.retain(|item| !lost(&format!("v:{item}"))),

@@ -22,11 +22,13 @@ use resource::{Resource, Target};
 pub struct Object {
     pub value: Value,
     text: OnceLock<Bytes>,
+    /// Whether it shows defaults that are not stored yet.
+    fresh: bool,
 }
 
 impl Object {
-    fn new(value: Value) -> Arc<Object> {
-        Arc::new(Object { value, text: OnceLock::new() })
+    fn new(value: Value, fresh: bool) -> Arc<Object> {
+        Arc::new(Object { value, text: OnceLock::new(), fresh })
     }
 
     /// The object as JSON text.
@@ -150,12 +152,12 @@ impl Cluster {
         let key = (resource, text(&value["metadata"]["namespace"]), text(&value["metadata"]["name"]));
         let old = self.objects.get(&key).cloned();
         self.age(resource, old.as_deref(), &mut value, now);
-        if let Some(old) = old.as_ref().filter(|old| old.value == value) {
+        if let Some(old) = old.as_ref().filter(|old| old.value == value && !old.fresh) {
             return old.clone();
         }
         self.version += 1;
         value["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let object = Object::new(value);
+        let object = Object::new(value, old.is_none() && schema::shows_status(resource));
         let going = !object.value["metadata"]["deletionTimestamp"].is_null();
         let held = object.value["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
         if going && !held {
@@ -182,12 +184,17 @@ impl Cluster {
             let uid = format!("{:08x}-0000-4000-8000-{:012x}", 0x9000_0000_u64 + self.uids, self.uids);
             value["metadata"]["uid"] = json!(uid);
             value["metadata"]["creationTimestamp"] = json!(second(now));
-            value["metadata"]["generation"] = json!(1);
+            if resource.counts() {
+                value["metadata"]["generation"] = json!(1);
+            }
             return;
         };
+        if !resource.counts() {
+            return;
+        }
         let before = old.value["metadata"]["generation"].as_i64().unwrap_or(1);
         let deleted = old.value["metadata"]["deletionTimestamp"] != value["metadata"]["deletionTimestamp"];
-        let next = before + i64::from(resource.status && (deleted || counted(&old.value) != counted(value)));
+        let next = before + i64::from(deleted || counted(&old.value) != counted(value));
         value["metadata"]["generation"] = json!(next);
     }
 

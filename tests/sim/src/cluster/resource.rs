@@ -54,7 +54,26 @@ pub static SERVED: [Resource; 23] = [
     global("golive.dev", "v1alpha1", "provideraccounts", "ProviderAccount"),
 ];
 
+/// Built-in kinds whose objects have no generation.
+const UNCOUNTED: [&str; 10] = [
+    "Namespace",
+    "Secret",
+    "ConfigMap",
+    "ServiceAccount",
+    "Service",
+    "PersistentVolumeClaim",
+    "Event",
+    "Lease",
+    "ControllerRevision",
+    "HorizontalPodAutoscaler",
+];
+
 impl Resource {
+    /// Whether changes of the spec are counted in the metadata.
+    pub fn counts(&self) -> bool {
+        !UNCOUNTED.contains(&self.kind)
+    }
+
     /// `group/version`, or `version` for the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.into() } else { format!("{}/{}", self.group, self.version) }

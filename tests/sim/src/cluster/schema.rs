@@ -76,6 +76,11 @@ impl<'a> Schema<'a> {
         }
     }
 
+    /// Whether this is a place in a kind of ours.
+    pub fn is_declared(self) -> bool {
+        matches!(self, Schema::Declared(_))
+    }
+
     /// Whether a map here is replaced whole.
     pub fn is_atomic(self) -> bool {
         match self {
@@ -125,6 +130,12 @@ fn crds() -> &'static [(String, Value)] {
         let kind = |crd: &Value| crd.pointer("/spec/names/kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         crds.iter().map(|crd| (kind(crd), schema(crd))).collect()
     })
+}
+
+/// Whether objects of a resource show a status before they have one: it is stored with their first change.
+pub fn shows_status(resource: &Resource) -> bool {
+    let schema = crds().iter().find(|(kind, _)| kind == resource.kind).map(|(_, schema)| schema);
+    schema.is_some_and(|schema| schema.pointer("/properties/status/default").is_some())
 }
 
 /// Fills in the defaults that a schema declares, as the API server does for custom resources.

@@ -1,5 +1,6 @@
 //! The ways in which an object is written, and who owns which of its fields afterwards.
 
+use golive::offline::judge;
 use serde_json::{Value, json};
 
 use super::fields::{self, Fields, Loss};
@@ -32,6 +33,12 @@ struct Entry {
 }
 
 impl Entry {
+    /// Who owns what was written before anybody was asked who he is.
+    fn before(fields: Fields, writer: Writer<'_>) -> Entry {
+        let (manager, subresource) = ("before-first-apply".into(), writer.subresource.to_owned());
+        Entry { manager, operation: "Update", subresource, fields }
+    }
+
     fn read(value: &Value) -> Option<Entry> {
         let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
         let operation = if value["operation"] == "Apply" { "Apply" } else { "Update" };
@@ -87,46 +94,56 @@ fn body(object: &Value, subresource: &str) -> Value {
 /// Server-side apply of `config` onto `live` (`null`: there is none).
 pub fn apply(resource: &Resource, live: &Value, config: &Value, writer: Writer<'_>) -> Result<Value, Refused> {
     let schema = Schema::top(resource);
-    let mut entries = entries(live);
     let (have, want) = (body(live, ""), body(config, writer.subresource));
+    let mut entries = entries(live);
     if entries.is_empty() && !live.is_null() {
-        let fields = fields::all(&have, schema);
-        entries.push(Entry {
-            manager: "before-first-apply".into(),
-            operation: "Update",
-            subresource: String::new(),
-            fields,
-        });
+        entries.push(Entry::before(theirs(fields::changed(&json!({}), &have, schema), writer), writer));
     }
-    let (wanted, differs) = (fields::all(&want, schema), fields::changed(&have, &want, schema));
-    for other in entries.iter_mut().filter(|entry| !entry.is_of("Apply", writer)) {
-        if fields::meet(&other.fields, &differs) {
-            if !writer.force {
-                return Err(Refused::Conflict(format!(
-                    "Apply failed with conflict: conflict with \"{}\"",
-                    other.manager
-                )));
-            }
-            other.fields = fields::minus(&other.fields, &differs);
-        }
-    }
+    take_over(&mut entries, &fields::changed(&have, &want, schema), writer)?;
+    let wanted = fields::all(&want, schema);
+    let (before, mut kept) = (own(&mut entries, writer), wanted.clone());
+    entries.iter().for_each(|entry| fields::union(&mut kept, &entry.fields));
     let mut object = if live.is_null() { identity(config) } else { live.clone() };
-    let mut merged = body(&object, "");
-    let before =
-        entries.iter().find(|entry| entry.is_of("Apply", writer)).map(|e| e.fields.clone()).unwrap_or_default();
-    let mut kept = wanted.clone();
-    entries
-        .iter()
-        .filter(|entry| !entry.is_of("Apply", writer))
-        .for_each(|entry| fields::union(&mut kept, &entry.fields));
+    // In this order, as the server: what an empty block of the config had before is taken out of it after the merge.
+    let mut merged = fields::merged(&body(&object, ""), &want, schema);
     Loss { had: &before, kept: &kept }.apply(&mut merged, schema);
-    put(&mut object, fields::merged(&merged, &want, schema));
-    entries.retain(|entry| !entry.is_of("Apply", writer));
+    let removed = fields::removed(&have, &merged, schema);
+    entries.iter_mut().for_each(|entry| entry.fields = fields::minus(&entry.fields, &removed));
+    put(&mut object, merged);
     let (manager, subresource) = (writer.manager.to_owned(), writer.subresource.to_owned());
     entries.push(Entry { manager, operation: "Apply", subresource, fields: wanted });
     set_entries(&mut object, resource, &entries);
+    trim(resource, &mut object);
     default(resource, &mut object);
     Ok(object)
+}
+
+/// Takes the fields that differ from everybody else who has them; without force, that is refused.
+fn take_over(entries: &mut [Entry], differs: &Fields, writer: Writer<'_>) -> Result<(), Refused> {
+    for other in entries.iter_mut().filter(|entry| !entry.is_of("Apply", writer)) {
+        if fields::meet(&other.fields, differs) {
+            if !writer.force {
+                let why = format!("Apply failed with conflict: conflict with \"{}\"", other.manager);
+                return Err(Refused::Conflict(why));
+            }
+            other.fields = fields::minus(&other.fields, differs);
+        }
+    }
+    Ok(())
+}
+
+/// Takes a writer's own entry out, and gives its fields.
+fn own(entries: &mut Vec<Entry>, writer: Writer<'_>) -> Fields {
+    let at = entries.iter().position(|entry| entry.is_of("Apply", writer));
+    at.map(|at| entries.remove(at).fields).unwrap_or_default()
+}
+
+/// Built-in kinds leave out data that is empty.
+fn trim(resource: &Resource, object: &mut Value) {
+    let empty = object["data"].as_object().is_some_and(serde_json::Map::is_empty);
+    if resource.group.is_empty() && empty {
+        object.as_object_mut().map(|map| map.remove("data"));
+    }
 }
 
 fn identity(config: &Value) -> Value {
@@ -144,8 +161,8 @@ fn put(object: &mut Value, body: Value) {
     let Some(have) = map.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     for name in ["labels", "annotations", "finalizers", "ownerReferences"] {
         match metadata.get(name) {
-            Some(value) => drop(have.insert(name.into(), value.clone())),
-            None => drop(have.remove(name)),
+            Some(value) if *value != json!({}) && *value != json!([]) => drop(have.insert(name.into(), value.clone())),
+            _ => drop(have.remove(name)),
         }
     }
 }
@@ -154,44 +171,69 @@ fn put(object: &mut Value, body: Value) {
 pub fn replace(resource: &Resource, live: &Value, new: &Value, writer: Writer<'_>) -> Value {
     let schema = Schema::top(resource);
     let mut object = if live.is_null() { identity(new) } else { live.clone() };
-    let mut next = body(new, "");
-    let other = if writer.subresource == "status" { body(live, "") } else { Value::Null };
-    match writer.subresource {
-        "status" => {
-            let status = std::mem::replace(&mut next, other)["status"].take();
-            next["status"] = status;
+    put(&mut object, next(resource, live, new, writer));
+    trim(resource, &mut object);
+    default(resource, &mut object);
+    let have = if live.is_null() { json!({}) } else { body(live, "") };
+    let next = body(&object, "");
+    let changed = theirs(fields::changed(&have, &next, schema), writer);
+    let entries = match told(new) {
+        Some(none) if none.iter().all(is_blank) => Vec::new(),
+        told => {
+            let mut entries = if told.is_some() { entries(new) } else { entries(live) };
+            credit(&mut entries, &changed, writer);
+            let removed = fields::removed(&have, &next, schema);
+            entries.iter_mut().for_each(|entry| entry.fields = fields::minus(&entry.fields, &removed));
+            entries
         }
+    };
+    set_entries(&mut object, resource, &entries);
+    object
+}
+
+/// The managed fields that a request sends along.
+fn told(new: &Value) -> Option<&Vec<Value>> {
+    new.pointer("/metadata/managedFields").and_then(Value::as_array)
+}
+
+/// A list of one blank entry takes all ownership away:
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields>.
+fn is_blank(entry: &Value) -> bool {
+    entry.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+/// The body that a write through a subresource, or around it, leaves.
+fn next(resource: &Resource, live: &Value, new: &Value, writer: Writer<'_>) -> Value {
+    let mut next = if writer.subresource == "status" { body(live, "") } else { body(new, "") };
+    match writer.subresource {
+        "status" => next["status"] = new["status"].clone(),
         _ if resource.status => next["status"] = live["status"].clone(),
         _ => {}
     }
     if next["status"].is_null() {
         next.as_object_mut().map(|map| map.remove("status"));
     }
-    let (have, told) = (body(live, ""), new.pointer("/metadata/managedFields"));
-    let mut entries = match told.and_then(Value::as_array) {
-        Some(list) if list.iter().all(|entry| entry.as_object().is_some_and(serde_json::Map::is_empty)) => Vec::new(),
-        Some(_) => self::entries(new),
-        None => self::entries(live),
-    };
-    let (changed, gone) = (fields::changed(&have, &next, schema), fields::all(&next, schema));
-    for entry in &mut entries {
-        let lost = fields::minus(&entry.fields, &gone);
-        entry.fields = fields::minus(&entry.fields, &lost);
-        if !entry.is_of("Update", writer) && fields::meet(&entry.fields, &changed) {
-            entry.fields = fields::minus(&entry.fields, &changed);
-        }
+    next
+}
+
+/// What writers get to own: `metadata` is always there, and a status only comes through its own door.
+fn theirs(mut changed: Fields, writer: Writer<'_>) -> Fields {
+    if let Some(Value::Object(metadata)) = changed.get_mut("f:metadata") {
+        metadata.remove(".");
     }
-    if !changed.is_empty() {
-        if !entries.iter().any(|entry| entry.is_of("Update", writer)) {
-            let (manager, subresource) = (writer.manager.to_owned(), writer.subresource.to_owned());
-            entries.push(Entry { manager, operation: "Update", subresource, fields: Fields::new() });
-        }
-        entries.iter_mut().filter(|e| e.is_of("Update", writer)).for_each(|e| fields::union(&mut e.fields, &changed));
+    changed.remove(if writer.subresource == "status" { "f:spec" } else { "f:status" });
+    changed
+}
+
+/// Gives a writer what it changed, and takes that from everybody else.
+fn credit(entries: &mut Vec<Entry>, changed: &Fields, writer: Writer<'_>) {
+    let others = entries.iter_mut().filter(|entry| !entry.is_of("Update", writer));
+    others.for_each(|entry| entry.fields = fields::minus(&entry.fields, changed));
+    if !changed.is_empty() && !entries.iter().any(|entry| entry.is_of("Update", writer)) {
+        let (manager, subresource) = (writer.manager.to_owned(), writer.subresource.to_owned());
+        entries.push(Entry { manager, operation: "Update", subresource, fields: Fields::new() });
     }
-    put(&mut object, next);
-    set_entries(&mut object, resource, &entries);
-    default(resource, &mut object);
-    object
+    entries.iter_mut().filter(|e| e.is_of("Update", writer)).for_each(|e| fields::union(&mut e.fields, changed));
 }
 
 /// A JSON merge patch (RFC 7386).
@@ -207,7 +249,19 @@ pub fn patched(live: &Value, patch: &Value) -> Value {
     Value::Object(map)
 }
 
-/// Fields that cannot change once they are set.
+/// Whether a spec of ours is as its definition asks, judged where it changed.
+pub fn valid(resource: &Resource, old: Option<&Value>, new: &Value) -> Result<(), Refused> {
+    let same = old.is_some_and(|old| old["spec"] == new["spec"]);
+    if resource.group != "golive.dev" || same {
+        return Ok(());
+    }
+    match judge::faults(new, old).as_slice() {
+        [] => Ok(()),
+        faults => Err(Refused::Invalid(faults.join("; "))),
+    }
+}
+
+/// What cannot change: fields that are set once, and the finalizers of what is being deleted.
 pub fn immutable(resource: &Resource, old: &Value, new: &Value) -> Result<(), Refused> {
     let fixed: &[&str] = match resource.kind {
         "Job" => &["/spec/template", "/spec/selector", "/spec/completions"],
@@ -217,6 +271,11 @@ pub fn immutable(resource: &Resource, old: &Value, new: &Value) -> Result<(), Re
         "SaasOperation" => &["/spec"],
         _ => &[],
     };
+    let hold = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let going = !old["metadata"]["deletionTimestamp"].is_null();
+    if going && hold(new).iter().any(|name| !hold(old).contains(name)) {
+        return Err(Refused::Invalid("no new finalizers can be added if the object is being deleted".into()));
+    }
     match fixed.iter().find(|field| old.pointer(field) != new.pointer(field)) {
         Some(field) => Err(Refused::Invalid(format!("{} {field}: field is immutable", resource.kind))),
         None => Ok(()),
