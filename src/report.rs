@@ -248,7 +248,10 @@ fn scorecard(states: &BTreeMap<Part, State>) -> Scorecard {
 
 fn again(ask: Ask<'_>, plan: &Plan, done: &Done, states: &BTreeMap<Part, State>) -> Duration {
     let resync = Duration::from_secs(ask.world.config.resync_seconds);
-    let soonest = states.values().filter_map(|state| state.again).fold(plan.again(resync), Duration::min);
+    // A part that failed waits as its fault says, not as what it had planned.
+    let failed = |part: &Part| done.parts.get(part).is_some_and(|done| done.fault.is_some());
+    let planned = plan.again(resync, |part| !failed(part));
+    let soonest = states.values().filter_map(|state| state.again).fold(planned, Duration::min);
     if done.wrote() { soonest.min(SOON) } else { soonest.max(SOON) }
 }
 

@@ -90,8 +90,8 @@ fn each_defect_is_told() -> Tested {
     let day = "2026-02-01T00:00:00Z";
     let cases = [
         (good.chain(), &other.key, day, "another private key", "the key is another's"),
-        (good.chain(), &good.key, "2025-12-31T23:59:59Z", "not at 2025", "too early"),
-        (good.chain(), &good.key, "2026-04-01T00:00:01Z", "not at 2026", "too late"),
+        (good.chain(), &good.key, "2025-12-31T23:59:59Z", "yet to come", "too early"),
+        (good.chain(), &good.key, "2026-04-01T00:00:01Z", "is over", "too late"),
         (format!("{}{}", lapsed.leaf, lapsed.middle), &lapsed.key, day, "CN=middle", "the intermediate has lapsed"),
         (format!("{}{}", good.leaf, good.root), &good.key, day, "out of order", "the intermediate is missing"),
         (format!("{}{}", good.leaf, other.middle), &good.key, day, "did not sign", "an intermediate of the same name"),

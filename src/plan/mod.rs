@@ -258,10 +258,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// When to look again although nothing happened.
-    pub fn again(&self, resync: Duration) -> Duration {
-        let steps = self.parts.values().filter_map(|verdict| verdict.as_ref().ok()?.again);
-        steps.fold(resync, Duration::min)
+    /// When to look again although nothing happened, as these parts want it.
+    pub fn again(&self, resync: Duration, counts: impl Fn(&Part) -> bool) -> Duration {
+        let parts = self.parts.iter().filter(|(part, _)| counts(part));
+        parts.filter_map(|(_, verdict)| verdict.as_ref().ok()?.again).fold(resync, Duration::min)
     }
 
     /// Whether it makes records under names that may have become somebody else's since the zone was listed.
