@@ -33,9 +33,9 @@ world-down:
 deny:
 	cargo deny check
 
-# Any crash, any fault, any order, in a simulated world: ten minutes of search for a breach.
+# Any crash, any fault, any order, in a simulated world: ten minutes of search for a breach; writes docs/laws.md.
 laws:
-	cargo run --quiet --profile laws -p sim -- --pairs
+	cargo run --quiet --profile laws -p sim -- --pairs --page docs/laws.md
 
 # Speed as ratios in one run: golive beside a bare client on a real API server; writes docs/performance.md.
 bench:

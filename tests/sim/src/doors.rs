@@ -1,6 +1,7 @@
 //! The doors through which the operator reaches a place: the API server, vendors, the CA and DNS. Each request has a
 //! number, and goes wrong where the run's troubles say so.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -22,8 +23,9 @@ use tokio::time::Instant;
 use crate::authority;
 use crate::cluster::answer::{Answer, Request};
 use crate::cluster::resource::Target;
-use crate::place::{Eyes, Shared, State, view};
-use crate::trouble::{Trouble, Troubles};
+use crate::flaw::Flaw;
+use crate::place::{self, Eyes, Shared, State};
+use crate::trouble::{Trouble, Troubles, View};
 
 /// The body of an answer of the API server.
 pub type Stream = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -48,7 +50,14 @@ pub struct Book {
     troubles: Troubles,
     keeps_states: bool,
     last_write: Option<Instant>,
+    /// Until when each vendor wants to be left alone.
+    spared: BTreeMap<String, Instant>,
+    /// Requests that came before a vendor wanted them.
+    pub hasty: Vec<String>,
 }
+
+/// An operator that asks more than this runs in circles: nobody answers it any more.
+pub const MOST: usize = 30_000;
 
 /// A place with its doors.
 pub struct Doors {
@@ -59,6 +68,39 @@ pub struct Doors {
     /// Told after each change.
     pub changed: watch::Sender<u64>,
     started: Instant,
+    /// How many requests the replica that is to freeze has made, and when it goes on.
+    frozen: Mutex<(usize, Option<Instant>)>,
+}
+
+/// The doors as one replica uses them.
+#[derive(Clone)]
+pub struct Key {
+    pub doors: Arc<Doors>,
+    pub replica: usize,
+}
+
+impl Key {
+    /// Makes a request; while this replica stands still the request does, and arrives afterwards even if nobody waits
+    /// for its answer any more.
+    async fn pass<T: Send + 'static>(&self, request: impl Future<Output = T> + Send + 'static) -> T {
+        let Some(thaw) = self.thaws() else { return request.await };
+        let late = async move {
+            tokio::time::sleep_until(thaw).await;
+            request.await
+        };
+        match tokio::spawn(late).await {
+            Ok(answer) => answer,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// When this replica goes on, if it has been stopped.
+    fn thaws(&self) -> Option<Instant> {
+        let freeze = self.doors.book().troubles.freeze.filter(|_| self.replica == 0)?;
+        let mut frozen = self.doors.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+        frozen.0 += 1;
+        (frozen.0 >= freeze.from).then(|| *frozen.1.get_or_insert_with(|| Instant::now() + freeze.lasts))
+    }
 }
 
 impl Doors {
@@ -67,7 +109,7 @@ impl Doors {
         let book = Book { troubles, keeps_states, ..Book::default() };
         let (changed, _) = watch::channel(0);
         let (shared, crashed, started) = (Shared::new(state), Notify::new(), Instant::now());
-        Arc::new(Doors { shared, book: Mutex::new(book), crashed, changed, started })
+        Arc::new(Doors { shared, book: Mutex::new(book), crashed, changed, started, frozen: Mutex::default() })
     }
 
     /// The book.
@@ -121,7 +163,7 @@ impl Doors {
         book.requests += 1;
         let at = book.requests;
         book.calls.push((at, what.to_owned()));
-        let trouble = book.troubles.meet(what);
+        let trouble = if at > MOST { Some(Trouble::Silence { done: false }) } else { book.troubles.meet(what) };
         // A world in trouble does not rest, even if nobody writes.
         if writes || trouble.is_some() {
             book.last_write = Some(Instant::now());
@@ -161,20 +203,28 @@ fn is_sign_of_life(path: &str) -> bool {
 }
 
 /// The API server's door.
-pub async fn api(doors: Arc<Doors>, request: http::Request<Body>) -> Result<http::Response<Stream>, std::io::Error> {
+pub async fn api(key: Key, request: http::Request<Body>) -> Result<http::Response<Stream>, std::io::Error> {
+    key.pass(answer(key.doors.clone(), request)).await
+}
+
+async fn answer(doors: Arc<Doors>, request: http::Request<Body>) -> Result<http::Response<Stream>, std::io::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let media = parts.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-    let request = Request { method: parts.method.to_string(), path: parts.uri.path().to_owned(), query, media, body };
+    let mut request =
+        Request { method: parts.method.to_string(), path: parts.uri.path().to_owned(), query, media, body };
     if request.param("watch") == "true" {
         return Ok(observe(&doors, &request));
     }
-    let writes = request.method != "GET" && !is_sign_of_life(&request.path);
+    let flaw = doors.book().troubles.flaw;
+    flaw.inspect(|flaw| flaw.spoil(&mut request));
+    let invented = flaw.and_then(|flaw| flaw.answer(&request, &doors.state().cluster));
+    let writes = request.method != "GET" && !is_sign_of_life(&request.path) && invented.is_none();
     let what = format!("{} {}", request.method, request.path);
     let passage = doors.through(what, writes, |state| {
         let now = state.now();
-        state.cluster.answer(&request, now)
+        invented.unwrap_or_else(|| state.cluster.answer(&request, now))
     });
     let passage = passage.await;
     let answer = match (passage.trouble, passage.done) {
@@ -212,16 +262,30 @@ fn observe(doors: &Arc<Doors>, request: &Request) -> http::Response<Stream> {
         return refused(410, "too old resource version");
     }
     let seconds = request.param("timeoutSeconds").parse().unwrap_or(290);
+    let flaw = doors.book().troubles.flaw;
+    let blind = matches!(flaw, Some(Flaw::Blind(plural)) if plural == target.resource.plural);
+    let view = doors.book().troubles.view(&request.path);
     let (doors, labels, told) = (doors.clone(), request.labels(), doors.changed.subscribe());
-    let lines = stream::unfold((from, told), move |(seen, mut told)| {
+    let lines = stream::unfold((Some(from), told), move |(seen, mut told)| {
         let (doors, labels, target) = (doors.clone(), labels.clone(), target.clone());
         async move {
+            let seen = seen?;
             loop {
-                let (events, version) = events(&doors, seen, &target, &labels);
-                if !events.is_empty() {
-                    return Some((stream::iter(events), (version, told)));
+                let (mut events, version) = events(&doors, seen, &target, &labels);
+                if events.is_empty() || blind {
+                    told.changed().await.ok()?;
+                    continue;
                 }
-                told.changed().await.ok()?;
+                match view {
+                    Some(View::Late(pause)) => tokio::time::sleep(pause).await,
+                    Some(View::Torn) => return Some((stream::iter(events), (None, told))),
+                    Some(View::Expired) => {
+                        events.push(expired());
+                        return Some((stream::iter(events), (None, told)));
+                    }
+                    None => {}
+                }
+                return Some((stream::iter(events), (Some(version), told)));
             }
         }
     });
@@ -244,15 +308,16 @@ fn expired() -> Bytes {
 }
 
 /// The outside of a place.
-pub struct Beyond(pub Arc<Doors>);
+pub struct Beyond(pub Key);
 
 impl Outside for Beyond {
     fn now(&self) -> Timestamp {
-        self.0.state().now()
+        let ahead = self.0.doors.book().troubles.ahead;
+        self.0.doors.state().now() + ahead
     }
 
     fn entropy(&self) -> [u8; 32] {
-        let mut state = self.0.state();
+        let mut state = self.0.doors.state();
         state.chance += 1;
         sha2::Digest::finalize(sha2::Digest::chain_update(
             <sha2::Sha256 as sha2::Digest>::new(),
@@ -267,7 +332,7 @@ impl Outside for Beyond {
         _terms: Terms<'a>,
     ) -> BoxFuture<'a, Result<http::Response<Bytes>, Broken>> {
         async move {
-            match tokio::time::timeout(TIMEOUT, self.reach(request)).await {
+            match tokio::time::timeout(TIMEOUT, self.0.pass(reach(self.0.doors.clone(), request))).await {
                 Ok(result) => result,
                 Err(_) => Err(Broken::Cut("no answer in 20 s".into())),
             }
@@ -277,7 +342,11 @@ impl Outside for Beyond {
 
     fn ask<'a>(&'a self, servers: &'a [String], name: &'a str, _kind: RecordType) -> BoxFuture<'a, Seen<Answers>> {
         async move {
-            let passage = self.0.through(format!("DNS {name}"), false, |state| view(&state.vendors).texts(name)).await;
+            let passage = self
+                .0
+                .doors
+                .through(format!("DNS {name}"), false, |state| place::view(&state.vendors).texts(name))
+                .await;
             let values = passage.done.filter(|_| passage.trouble.is_none());
             let values = values.ok_or_else(|| Fault::Unreachable(format!("no name server answers for {name}")))?;
             Ok(servers.iter().map(|server| (server.clone(), values.clone())).collect())
@@ -286,20 +355,50 @@ impl Outside for Beyond {
     }
 }
 
-impl Beyond {
-    async fn reach(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Broken> {
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        let vendor = host.trim_end_matches(".test").to_owned();
-        let what = format!("{} {vendor} {}", request.method(), request.uri().path());
-        let writes = request.method() != http::Method::GET && request.method() != http::Method::HEAD;
-        // ACME reads by POST, so nearly all of it counts as writing.
-        let passage = match format!("https://{host}") == authority::BASE {
-            true => {
-                self.0.through(what, writes && is_step(request.uri().path()), |state| certify(state, &request)).await
+async fn reach(doors: Arc<Doors>, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Broken> {
+    let host = request.uri().host().unwrap_or_default().to_owned();
+    let vendor = host.trim_end_matches(".test").to_owned();
+    let what = format!("{} {vendor} {}", request.method(), request.uri().path());
+    let writes = request.method() != http::Method::GET && request.method() != http::Method::HEAD;
+    // ACME reads by POST, so nearly all of it counts as writing.
+    let passage = match format!("https://{host}") == authority::BASE {
+        true => doors.through(what, writes && is_step(request.uri().path()), |state| certify(state, &request)).await,
+        false => {
+            let flaw = doors.book().troubles.flaw;
+            if let Some(invented) = flaw.and_then(|flaw| flaw.reply(&what)) {
+                return Ok(http::Response::new(invented));
             }
-            false => self.0.through(what, writes, |state| serve(state, &vendor, &request)).await,
-        };
-        spoiled(passage)
+            doors.book().expects(&vendor, &what);
+            let passage = doors.through(what, writes, |state| serve(state, &vendor, &request)).await;
+            doors.book().heeds(&vendor, &passage);
+            return spoiled(passage).map(|answer| hurried(answer, flaw));
+        }
+    };
+    spoiled(passage)
+}
+
+/// An answer as somebody reads it who does not see that he is to wait.
+fn hurried(mut answer: http::Response<Bytes>, flaw: Option<Flaw>) -> http::Response<Bytes> {
+    if flaw == Some(Flaw::Hasty) {
+        answer.headers_mut().remove("retry-after");
+    }
+    answer
+}
+
+impl Book {
+    /// Notes a request to a vendor that wants to be left alone.
+    fn expects(&mut self, vendor: &str, what: &str) {
+        let left = self.spared.get(vendor).map(|until| until.saturating_duration_since(Instant::now()));
+        if let Some(left) = left.filter(|left| !left.is_zero()) {
+            self.hasty.push(format!("{what} came {} ms before {vendor} wanted to be asked again", left.as_millis()));
+        }
+    }
+
+    /// Notes how long a vendor wants to be left alone.
+    fn heeds(&mut self, vendor: &str, passage: &Passage<http::Response<Bytes>>) {
+        if let Some(Trouble::Answer { status: 429, retry_after: Some(seconds), .. }) = passage.trouble {
+            self.spared.insert(vendor.to_owned(), Instant::now() + Duration::from_secs(seconds));
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub fn breaches(wanted: &Portrait, ended: &Ended) -> Vec<String> {
     found.extend(portrait::differences(&wanted.drawn, &portrait::of(&ended.state)));
     found.extend(secrets_in_step(&ended.state));
     found.extend(shown(&ended.state));
+    found.extend(ended.hasty.first().cloned());
     let (orders, accounts) = (ended.state.authority.orders.len(), ended.state.authority.accounts());
     if orders > wanted.orders + wanted.extra_orders {
         found.push(format!("{orders} ACME orders where {} do", wanted.orders));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::place::State;
 use crate::run::Ended;
 use crate::script;
-use crate::search::{Budget, Case, Tally, fault_plans, walk};
+use crate::search::{Budget, Case, Tally, clock_plans, fault_plans, freeze_plans, view_plans, walk};
 use crate::walk::Vocabulary;
 
 /// The manifests that go live in simulations.
@@ -21,8 +21,15 @@ pub struct Effort {
     pub stride: usize,
     /// Whether a crash is followed by a crash of its recovery.
     pub pairs: bool,
-    /// Random walks.
+    /// Random walks from each manifest.
     pub walks: u64,
+}
+
+impl Effort {
+    /// Fewer plans, where there are many of a kind.
+    fn sparser(self, times: usize) -> Effort {
+        Effort { stride: if self.stride == 1 { 1 } else { self.stride * times }, ..self }
+    }
 }
 
 /// A law and what came of trying to break it.
@@ -37,23 +44,92 @@ pub fn subjects() -> Vec<Value> {
     MANIFESTS.iter().flat_map(|(_, text)| script::documents(text)).collect()
 }
 
+/// A SaasDeployment that went live, and then went.
+struct Subject {
+    saas: Value,
+    life: (Case, Ended),
+    end: (Case, Ended),
+}
+
+impl Subject {
+    fn of(saas: Value) -> Subject {
+        let life = go_live(&saas);
+        let end = farewell(&saas, life.1.state.clone());
+        Subject { saas, life, end }
+    }
+}
+
+/// A law, and how it is tried.
+struct Law {
+    id: &'static str,
+    what: &'static str,
+    /// How much of the time it gets, in parts of a hundred.
+    share: u32,
+    attempt: fn(&Subject, Effort, Budget) -> Tally,
+}
+
+/// Those with few plans come first: what they leave of their time is the others'.
+const LAWS: [Law; 7] = [
+    Law {
+        id: "T6",
+        what: "the operator's clock is wrong",
+        share: 5,
+        // They are few: all are tried.
+        attempt: |s, effort, budget| s.life.0.under(&clock_plans(), Effort { stride: 1, ..effort }, budget),
+    },
+    Law {
+        id: "T2",
+        what: "watches are late, torn off or forgotten",
+        share: 10,
+        attempt: |s, effort, budget| s.life.0.under(&view_plans(), effort, budget),
+    },
+    Law {
+        id: "T5",
+        what: "a leader stands still at each request, another takes over",
+        share: 10,
+        attempt: |s, effort, budget| s.life.0.under(&freeze_plans(&s.life.1), effort.sparser(8), budget),
+    },
+    Law { id: "T4", what: "random walks over specs end as their last step alone", share: 15, attempt: walks },
+    Law {
+        id: "R5",
+        what: "deletion, with crashes and faults: nothing is left anywhere",
+        share: 15,
+        attempt: |s, effort, budget| {
+            let (case, ended) = &s.end;
+            case.crashes(ended, effort, budget.part(1, 2)).and(case.faults(&fault_plans(ended), effort, budget))
+        },
+    },
+    Law {
+        id: "T3",
+        what: "each request goes wrong in each way",
+        share: 20,
+        attempt: |s, effort, budget| s.life.0.faults(&fault_plans(&s.life.1), effort, budget),
+    },
+    Law {
+        id: "T1",
+        what: "crash before and after each write, and of the recovery",
+        share: 25,
+        attempt: |s, effort, budget| s.life.0.crashes(&s.life.1, effort, budget),
+    },
+];
+
 /// Tries to break every law, within the budget.
 pub fn all(effort: Effort, budget: Budget) -> Vec<Finding> {
-    let (mut crashes, mut faults, mut deletions) = (Tally::default(), Tally::default(), Tally::default());
-    for saas in subjects() {
-        let (case, ended) = go_live(&saas);
-        crashes = crashes.and(case.crashes(&ended, effort, budget));
-        faults = faults.and(case.faults(&fault_plans(&ended), effort, budget));
-        let (case, ended) = farewell(&saas, ended.state);
-        deletions = deletions.and(case.crashes(&ended, effort, budget));
-        deletions = deletions.and(case.faults(&fault_plans(&ended), effort, budget));
+    let subjects: Vec<Subject> = subjects().into_iter().map(Subject::of).collect();
+    let mut left: u32 = LAWS.iter().map(|law| law.share).sum();
+    let mut findings = Vec::new();
+    for law in &LAWS {
+        let mine = budget.part(law.share, left);
+        left -= law.share;
+        let mut tally = Tally::default();
+        for (at, subject) in subjects.iter().enumerate() {
+            let rest = u32::try_from(subjects.len() - at).unwrap_or(1);
+            tally = tally.and((law.attempt)(subject, effort, mine.part(1, rest)));
+        }
+        findings.push(Finding { id: law.id, what: law.what, tally });
     }
-    vec![
-        Finding { id: "T1", what: "crash before and after each write", tally: crashes },
-        Finding { id: "T3", what: "each request goes wrong in each way", tally: faults },
-        Finding { id: "R5", what: "deletion, with crashes and faults: nothing is left", tally: deletions },
-        Finding { id: "T4", what: "random walks over specs", tally: walks(effort, budget) },
-    ]
+    findings.sort_by_key(|finding| finding.id);
+    findings
 }
 
 /// From nothing to live.
@@ -70,12 +146,11 @@ pub fn farewell(saas: &Value, live: State) -> (Case, Ended) {
     Case::new(&name, live, acts)
 }
 
-fn walks(effort: Effort, budget: Budget) -> Tally {
-    let subjects = subjects();
-    let words = Vocabulary::of(&subjects.iter().map(|saas| saas["spec"].clone()).collect::<Vec<_>>());
+fn walks(subject: &Subject, effort: Effort, budget: Budget) -> Tally {
+    let specs: Vec<Value> = subjects().iter().map(|saas| saas["spec"].clone()).collect();
+    let words = Vocabulary::of(&specs);
     let seeds: Vec<u64> = (0..effort.walks).collect();
-    let start = |seed: u64| &subjects[usize::try_from(seed).unwrap_or(0) % subjects.len()];
-    budget.work(&seeds, |seed| walk(&words, start(*seed), *seed, 4))
+    budget.work(&seeds, |seed| walk(&words, &subject.saas, *seed, 4))
 }
 
 /// The findings as JSON, for reports.

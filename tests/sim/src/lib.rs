@@ -2,14 +2,17 @@
 //!
 //! In reading order: [`cluster`] (a model of the API server), [`nature`] (kubelet and controllers), [`authority`] (a CA
 //! that speaks ACME), [`place`] (all of it with the vendors, as one value that can be copied), [`run`] (the operator in
-//! a place, until nothing changes any more), [`law`] (what must hold afterwards).
+//! a place, until nothing changes any more), [`law`] (what must hold afterwards), [`search`] (the
+//! plans that try to break it), [`laws`] (all of them, by id).
 
 pub mod authority;
 pub mod cluster;
 pub mod doors;
+pub mod flaw;
 pub mod law;
 pub mod laws;
 pub mod nature;
+pub mod page;
 pub mod place;
 pub mod portrait;
 pub mod run;

@@ -1,10 +1,12 @@
 //! `sim`: looks for breaches of the laws in a simulated world, and tells what it found.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use sim::laws::{self, Effort, Finding};
+use sim::page::page;
 use sim::search::Budget;
 
 /// Half of a simulation is made of small allocations.
@@ -28,22 +30,31 @@ struct Cli {
     pairs: bool,
     /// The file for the findings, in JSON.
     #[arg(long, default_value = "target/laws.json")]
-    report: std::path::PathBuf,
+    report: PathBuf,
+    /// A page about the findings, to be written too.
+    #[arg(long)]
+    page: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let until = Instant::now() + Duration::from_secs(cli.seconds);
+    let began = Instant::now();
+    let until = began + Duration::from_secs(cli.seconds);
     let budget = Budget { until, threads: std::thread::available_parallelism().map_or(2, usize::from) };
     let effort = Effort { stride: cli.stride, pairs: cli.pairs, walks: cli.walks };
     let findings = laws::all(effort, budget);
     findings.iter().for_each(tell);
-    if let Err(e) = std::fs::write(&cli.report, laws::report(&findings).to_string()) {
-        eprintln!("{}: {e}", cli.report.display());
-    }
+    write(&cli.report, &laws::report(&findings).to_string());
+    cli.page.inspect(|file| write(file, &page(&findings, began.elapsed())));
     match findings.iter().all(|finding| finding.tally.breaches.is_empty()) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
+    }
+}
+
+fn write(file: &Path, text: &str) {
+    if let Err(e) = std::fs::write(file, text) {
+        eprintln!("{}: {e}", file.display());
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use golive::cluster;
 use golive::config::{Config, Gateway};
 use golive::operator::Operator;
@@ -10,7 +11,7 @@ use kube::Client;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 
-use crate::doors::{Beyond, Doors, Write, api};
+use crate::doors::{Beyond, Doors, Key, MOST, Write, api};
 use crate::nature;
 use crate::place::{SYSTEM, State};
 use crate::trouble::Troubles;
@@ -58,6 +59,8 @@ pub struct Ended {
     pub calls: Vec<(usize, String)>,
     /// Whether it came to rest.
     pub rests: bool,
+    /// Requests that came before a vendor wanted them.
+    pub hasty: Vec<String>,
 }
 
 /// What to run.
@@ -67,12 +70,14 @@ pub struct Run<'a> {
     /// Whether the state before and after each write is kept.
     pub keeps_states: bool,
     pub config: Config,
+    /// How many operators there are.
+    pub replicas: usize,
 }
 
 impl<'a> Run<'a> {
     /// A script without troubles.
     pub fn of(script: &'a [Act]) -> Run<'a> {
-        Run { script, troubles: Troubles::default(), keeps_states: false, config: config() }
+        Run { script, troubles: Troubles::default(), keeps_states: false, config: config(), replicas: 1 }
     }
 
     /// Runs from a state until everything rests.
@@ -87,7 +92,7 @@ impl<'a> Run<'a> {
         let doors = Doors::new(state, self.troubles.clone(), self.keeps_states);
         let nature = tokio::spawn(live(doors.clone()));
         let rests = tokio::select! {
-            () = self.operate(&doors) => false,
+            () = self.operate_all(&doors) => false,
             rests = play(&doors, self.script) => rests,
         };
         nature.abort();
@@ -98,32 +103,38 @@ impl<'a> Run<'a> {
             writes: std::mem::take(&mut book.writes),
             requests: book.requests,
             calls: std::mem::take(&mut book.calls),
-            rests,
+            rests: rests && book.requests <= MOST,
+            hasty: std::mem::take(&mut book.hasty),
         }
     }
 
+    async fn operate_all(&self, doors: &Arc<Doors>) {
+        let key = |replica| Key { doors: doors.clone(), replica };
+        join_all((0..self.replicas).map(|replica| self.operate(key(replica)))).await;
+    }
+
     /// One operator after the other: each lives until a trouble kills it.
-    async fn operate(&self, doors: &Arc<Doors>) {
+    async fn operate(&self, key: Key) {
         for life in 0.. {
-            let operator = self.operator(doors, life).assemble(&mut Registry::default());
+            let operator = self.operator(&key, life).assemble(&mut Registry::default());
             tokio::select! {
                 _ = operator.lead(std::future::pending()) => {}
-                () = doors.crashed.notified() => {}
+                () = key.doors.crashed.notified() => {}
             }
             tokio::time::sleep(RESTART).await;
         }
     }
 
-    fn operator(&self, doors: &Arc<Doors>, life: u32) -> Operator {
-        let door = doors.clone();
+    fn operator(&self, key: &Key, life: u32) -> Operator {
+        let door = key.clone();
         let service = tower::service_fn(move |request| api(door.clone(), request));
         Operator {
             client: Client::new(cluster::patient(service), "default"),
-            outside: Arc::new(Beyond(doors.clone())),
+            outside: Arc::new(Beyond(key.clone())),
             config: Arc::new(self.config.clone()),
             cluster: "c1057e12".into(),
             namespace: SYSTEM.into(),
-            identity: format!("golive-{life}-{}", doors.shared.lock().at.as_secs()),
+            identity: format!("golive-{}-{life}-{}", key.replica, key.doors.shared.lock().at.as_secs()),
         }
     }
 }

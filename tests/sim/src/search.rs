@@ -2,17 +2,21 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use golive::offline::judge;
+use jiff::SignedDuration;
 use serde_json::Value;
 
+use crate::cluster::resource::SERVED;
 use crate::law::{self, Portrait};
 use crate::laws::Effort;
 use crate::place::State;
+use crate::portrait;
 use crate::run::{Act, Ended, Run};
 use crate::script;
-use crate::trouble::{Rule, Trouble, Troubles};
-use crate::walk::{Chance, Vocabulary};
+use crate::trouble::{Freeze, Rule, Trouble, Troubles, View};
+use crate::walk::Vocabulary;
 
 /// There are more faults than crashes by far: of the plans that are left out, more are of these.
 const FAULTS_PER_CRASH: usize = 3;
@@ -50,6 +54,12 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// A part of the time that is left.
+    pub fn part(self, share: u32, of: u32) -> Budget {
+        let left = self.until.saturating_duration_since(Instant::now());
+        Budget { until: Instant::now() + left * share / of.max(1), ..self }
+    }
+
     /// Works through a list; what comes after the time is left out.
     pub fn work<T: Sync>(self, list: &[T], job: impl Fn(&T) -> Tally + Sync) -> Tally {
         let (next, total) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
@@ -119,38 +129,68 @@ impl Case {
         })
     }
 
+    /// T2, T5, T6: the whole run under a trouble of its own.
+    pub fn under(&self, troubles: &[(String, Troubles)], effort: Effort, budget: Budget) -> Tally {
+        let plans: Vec<_> = troubles.iter().step_by(effort.stride.div_ceil(4)).collect();
+        budget.work(&plans, |(name, troubles)| {
+            let replicas = if troubles.freeze.is_some() { 2 } else { 1 };
+            let run = Run { troubles: troubles.clone(), replicas, ..Run::of(&self.script) };
+            self.judge(name.clone(), &run.from(self.start.clone()))
+        })
+    }
+
     /// T3: requests go wrong as these plans say.
     pub fn faults(&self, plans: &[Rule], effort: Effort, budget: Budget) -> Tally {
         let plans: Vec<&Rule> =
             plans.iter().step_by(if effort.stride == 1 { 1 } else { effort.stride * FAULTS_PER_CRASH }).collect();
         budget.work(&plans, |rule| {
-            let run = Run { troubles: Troubles(vec![(*rule).clone()]), ..Run::of(&self.script) };
+            let run = Run { troubles: Troubles::of((*rule).clone()), ..Run::of(&self.script) };
             self.judge(format!("{rule:?}"), &run.from(self.start.clone()))
         })
     }
 }
 
-/// T4: a walk over specs ends where the last spec alone leads.
+/// T4: a walk over specs ends where the last spec alone leads. One that does not is told by the fewest steps that show it.
 pub fn walk(words: &Vocabulary, saas: &Value, seed: u64, length: usize) -> Tally {
-    let mut chance = Chance(seed);
-    let mut specs = vec![saas.clone()];
-    for _ in 0..length {
-        let next = words.step(&specs[specs.len() - 1], &mut chance);
-        specs.push(next);
+    let specs = words.walk(saas, seed, length);
+    let what = strays(&specs);
+    if what.is_empty() {
+        return Tally { plans: 1, points: length, breaches: Vec::new() };
     }
-    let last = specs[specs.len() - 1].clone();
-    let acts = |specs: &[Value]| {
-        let ground = specs.iter().flat_map(script::ground);
-        ground.chain(specs.iter().cloned().map(Act::Apply)).collect::<Vec<_>>()
-    };
-    // Both have the ground of the whole walk, so that only the way differs.
-    let mut straight: Vec<Act> = specs.iter().flat_map(script::ground).collect();
-    straight.push(Act::Apply(last));
-    let (walked, direct) = (Run::of(&acts(&specs)).from(State::new()), Run::of(&straight).from(State::new()));
-    let what = law::strays(&direct, &walked);
-    let plan = format!("walk with seed {seed} of {length} steps from {}", saas["metadata"]["name"]);
-    let breaches = Some(Breach { plan, what }).filter(|b| !b.what.is_empty()).into_iter().collect();
-    Tally { plans: 1, points: length, breaches }
+    let (specs, what) = shrunk(specs, what);
+    let plan = format!("walk with seed {seed} from {}, shrunk to:{}", saas["metadata"]["name"], told(&specs));
+    Tally { plans: 1, points: length, breaches: vec![Breach { plan, what }] }
+}
+
+/// Where a walk ends elsewhere than its last spec alone. Both have the ground of the whole walk: only the way differs.
+fn strays(specs: &[Value]) -> Vec<String> {
+    let ground = || specs.iter().flat_map(script::ground);
+    let walked: Vec<Act> = ground().chain(specs.iter().cloned().map(Act::Apply)).collect();
+    let straight: Vec<Act> = ground().chain(specs.last().cloned().map(Act::Apply)).collect();
+    law::strays(&Run::of(&straight).from(State::new()), &Run::of(&walked).from(State::new()))
+}
+
+/// The same stray with as few steps as can be: each is left out in turn, for as long as that helps.
+fn shrunk(mut specs: Vec<Value>, mut what: Vec<String>) -> (Vec<Value>, Vec<String>) {
+    let mut at = 0;
+    while at + 1 < specs.len() {
+        let mut fewer = specs.clone();
+        fewer.remove(at);
+        let valid = fewer.windows(2).all(|pair| judge::faults(&pair[1], Some(&pair[0])).is_empty());
+        let found = if valid { strays(&fewer) } else { Vec::new() };
+        match found.is_empty() {
+            true => at += 1,
+            false => (specs, what) = (fewer, found),
+        }
+    }
+    (specs, what)
+}
+
+/// A walk in words: the first spec, and what each step changes.
+fn told(specs: &[Value]) -> String {
+    let first = specs.first().map(|saas| saas["spec"].to_string()).unwrap_or_default();
+    let steps = specs.windows(2).map(|pair| portrait::differences(&pair[0]["spec"], &pair[1]["spec"]).join(", "));
+    std::iter::once(first).chain(steps).map(|line| format!("\n      {line}")).collect()
 }
 
 /// The moments at which a crash makes a difference: before and after each write.
@@ -186,11 +226,36 @@ fn ways() -> Vec<Trouble> {
         Trouble::Hangup { done: true },
         Trouble::Silence { done: false },
         Trouble::Silence { done: true },
-        Trouble::Late(std::time::Duration::from_secs(12)),
+        Trouble::Late(Duration::from_secs(12)),
         Trouble::Cut,
         Trouble::Garbage,
         Trouble::Hollow,
     ]
+}
+
+/// Every kind that is watched, seen late, torn off and forgotten.
+pub fn view_plans() -> Vec<(String, Troubles)> {
+    let views = [View::Late(Duration::from_secs(3)), View::Late(Duration::from_secs(70)), View::Torn, View::Expired];
+    let kinds = SERVED.iter().map(|resource| format!("/{}", resource.plural)).chain([String::new()]);
+    let plan = |(kind, view): (String, View)| {
+        (format!("watches of {kind:?} {view:?}"), Troubles { views: vec![(kind, view)], ..Troubles::default() })
+    };
+    kinds.flat_map(|kind| views.map(|view| (kind.clone(), view))).map(plan).collect()
+}
+
+/// A leader that stands still at each of its requests, for less and for more than its lease lasts.
+pub fn freeze_plans(ended: &Ended) -> Vec<(String, Troubles)> {
+    let lasts = [10, 45, 400].map(Duration::from_secs);
+    let freezes = (1..=ended.requests.min(400)).flat_map(|from| lasts.map(|lasts| Freeze { from, lasts }));
+    let plan = |freeze| (format!("{freeze:?}"), Troubles { freeze: Some(freeze), ..Troubles::default() });
+    freezes.map(plan).collect()
+}
+
+/// Clocks that are ahead of everybody else's, or behind.
+pub fn clock_plans() -> Vec<(String, Troubles)> {
+    let ahead = [-300, -30, 30, 300, 86_400].map(SignedDuration::from_secs);
+    let plan = |ahead| (format!("the operator's clock is {ahead:#} ahead"), Troubles { ahead, ..Troubles::default() });
+    ahead.map(plan).to_vec()
 }
 
 /// Each request of a run, with each way of going wrong: once, and five times in a row.

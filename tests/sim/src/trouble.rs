@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
+use crate::flaw::Flaw;
+
 /// How a request goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
@@ -39,19 +43,59 @@ pub struct Rule {
     pub trouble: Trouble,
 }
 
+/// How watches go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Events come so much later than what they tell of.
+    Late(Duration),
+    /// The connection ends after each event.
+    Torn,
+    /// After each event the server has forgotten the version that the next would follow.
+    Expired,
+}
+
+/// One of several replicas whose requests stand still for a while: what it had sent before the others took over arrives
+/// when they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// From its so-manieth request on.
+    pub from: usize,
+    pub lasts: Duration,
+}
+
 /// The troubles of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Troubles(pub Vec<Rule>);
+pub struct Troubles {
+    pub rules: Vec<Rule>,
+    /// What is wrong with watches of paths that contain the text.
+    pub views: Vec<(String, View)>,
+    /// What happens to the first replica.
+    pub freeze: Option<Freeze>,
+    /// How far the operator's clock is ahead of everybody else's.
+    pub ahead: SignedDuration,
+    /// A bug of the operator.
+    pub flaw: Option<Flaw>,
+}
 
 impl Troubles {
     /// A trouble of one request: the first that fits after so many.
     pub fn one(what: &str, after: usize, trouble: Trouble) -> Troubles {
-        Troubles(vec![Rule { what: what.into(), after, times: 1, trouble }])
+        Troubles::of(Rule { what: what.into(), after, times: 1, trouble })
+    }
+
+    /// The trouble of a rule.
+    pub fn of(rule: Rule) -> Troubles {
+        Troubles { rules: vec![rule], ..Troubles::default() }
+    }
+
+    /// What is wrong with a watch.
+    pub fn view(&self, path: &str) -> Option<View> {
+        self.views.iter().find(|(what, _)| path.contains(what)).map(|(_, view)| *view)
     }
 
     /// The trouble that a request meets.
     pub fn meet(&mut self, what: &str) -> Option<Trouble> {
-        for rule in self.0.iter_mut().filter(|rule| rule.times > 0 && what.contains(&rule.what)) {
+        for rule in self.rules.iter_mut().filter(|rule| rule.times > 0 && what.contains(&rule.what)) {
             if rule.after > 0 {
                 rule.after -= 1;
                 continue;

@@ -77,6 +77,16 @@ impl Vocabulary {
         next
     }
 
+    /// A walk from an object: itself, and so many steps.
+    pub fn walk(&self, saas: &Value, seed: u64, length: usize) -> Vec<Value> {
+        let mut chance = Chance(seed);
+        let mut specs = vec![saas.clone()];
+        for at in 0..length {
+            specs.push(self.step(&specs[at], &mut chance));
+        }
+        specs
+    }
+
     /// The next spec of a walk: some changes that together leave it valid.
     pub fn step(&self, saas: &Value, chance: &mut Chance) -> Value {
         for _ in 0..200 {
@@ -142,15 +152,7 @@ mod tests {
         });
         let words =
             Vocabulary::of(&[json!({"image": "a:2", "replicas": 2, "env": {"A": "1"}, "domains": ["a.example.com"]})]);
-        let walk = |seed| {
-            let mut chance = Chance(seed);
-            (0..6)
-                .scan(saas.clone(), |at, _| {
-                    *at = words.step(at, &mut chance);
-                    Some(at.clone())
-                })
-                .collect::<Vec<_>>()
-        };
+        let walk = |seed| words.walk(&saas, seed, 6);
         assert_eq!(walk(7), walk(7));
         assert_ne!(walk(7), walk(8));
         assert!(walk(7).iter().all(|step| judge::faults(step, None).is_empty()));

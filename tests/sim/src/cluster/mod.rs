@@ -129,6 +129,12 @@ impl Cluster {
         self.objects.get(&(resource, namespace.to_owned(), name.to_owned()))
     }
 
+    /// An object as it was stored first.
+    pub fn first(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<&Arc<Object>> {
+        let is = |o: &&Arc<Object>| o.meta("namespace") == namespace && o.meta("name") == name;
+        self.changes.iter().filter(|c| c.resource == resource).filter_map(|c| c.new.as_ref()).find(is)
+    }
+
     /// All objects of a resource, of one namespace or (empty) of all.
     pub fn all<'a>(&'a self, resource: &'static Resource, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
         let from = (resource, namespace.to_owned(), String::new());

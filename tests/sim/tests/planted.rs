@@ -1,0 +1,68 @@
+//! The laws notice bugs: one of every known class is planted, and each is caught where the operator as it is passes.
+
+use sim::flaw::Flaw;
+use sim::laws::{farewell, go_live, subjects};
+use sim::run::Run;
+use sim::search::Case;
+use sim::trouble::{Rule, Trouble, Troubles};
+
+/// The breaches of a run of a case with these troubles, with the bug and without.
+fn with_and_without(case: &Case, flaw: Flaw, rules: &[Rule]) -> [Vec<String>; 2] {
+    [Some(flaw), None].map(|flaw| {
+        let troubles = Troubles { flaw, rules: rules.to_vec(), ..Troubles::default() };
+        case.breaches(&Run { troubles, ..Run::of(&case.script) }.from(case.start.clone()))
+    })
+}
+
+#[track_caller]
+fn caught(case: &Case, flaw: Flaw, rules: &[Rule], sign: &str) {
+    let [with, without] = with_and_without(case, flaw, rules);
+    assert!(with.iter().any(|breach| breach.contains(sign)), "{flaw:?} shows no {sign:?} but {with:#?}");
+    assert_eq!(without, Vec::<String>::new());
+}
+
+fn shop() -> Case {
+    go_live(&subjects()[0]).0
+}
+
+#[test]
+fn an_intermediate_state_rows_without_a_finalizer_outlive_their_object() {
+    let (_, live) = go_live(&subjects()[0]);
+    let (case, _) = farewell(&subjects()[0], live.state);
+    let script = &case.script;
+    let troubles = Troubles { flaw: Some(Flaw::Unheld), ..Troubles::default() };
+    let ended = Run { troubles, ..Run::of(script) }.from(sim::place::State::new());
+    assert!(case.breaches(&ended).iter().any(|breach| breach.starts_with("/vendors")), "{:#?}", case.breaches(&ended));
+}
+
+#[test]
+fn a_stale_state_overwrites_what_the_vault_has_learned() {
+    caught(&shop(), Flaw::Stale, &[], "");
+}
+
+#[test]
+fn an_unobserved_rollout_is_never_live() {
+    caught(&shop(), Flaw::Blind("deployments"), &[], "conditions");
+}
+
+#[test]
+fn a_lost_reply_that_is_taken_for_a_success_leaves_a_secret_of_no_endpoint() {
+    caught(&shop(), Flaw::Invents, &[], "of no endpoint that stands");
+}
+
+#[test]
+fn a_secret_that_is_told_is_seen() {
+    caught(&shop(), Flaw::Tells, &[], "shows a secret");
+}
+
+#[test]
+fn a_vendor_that_is_not_waited_for_says_so() {
+    let trouble = Trouble::Answer { status: 429, body: "{}", retry_after: Some(120) };
+    let rules = ["POST stripe", "GET cloudflare", "POST uptimerobot"].map(|what| Rule {
+        what: what.into(),
+        after: 0,
+        times: 3,
+        trouble: trouble.clone(),
+    });
+    caught(&shop(), Flaw::Hasty, &rules, "wanted to be asked again");
+}
