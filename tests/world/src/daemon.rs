@@ -156,13 +156,15 @@ impl World {
     }
 }
 
-/// When a process began, in clock ticks since boot; none when it is gone or a zombie.
+/// When a process began, in clock ticks since boot; none when it is gone or a zombie. A zombie whose other threads are
+/// still ending holds its ports and files, and counts as running.
 /// Fields are counted after the name, which may itself hold spaces (proc_pid_stat(5)).
 pub(crate) fn began(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?;
-    fields.nth(18).filter(|_| !matches!(state, "Z" | "X")).map(str::to_owned)
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let (state, threads) = (*fields.first()?, *fields.get(17)?);
+    let ended = matches!(state, "Z" | "X") && threads.parse().is_ok_and(|count: u32| count <= 1);
+    fields.get(19).filter(|_| !ended).map(|ticks| (*ticks).to_owned())
 }
 
 /// Asks a process to end, and insists after `patience`.
