@@ -10,7 +10,7 @@ use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use tower::layer::layer_fn;
 use tower::timeout::Timeout;
@@ -88,13 +88,52 @@ where
     within(&format!("apply {name}"), api.patch(name, &params, &Patch::Apply(object))).await
 }
 
-/// Replaces the lists of an object and takes it away from all other managers, so that the next apply owns it alone.
-/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields>
-pub async fn overwrite(api: &Api<DynamicObject>, name: &str, object: &Value) -> Seen<()> {
-    let mut body = object.clone();
-    body["metadata"]["managedFields"] = serde_json::json!([{}]);
+/// Makes golive the owner of every field that anybody declared, so that the next apply takes out what golive does not
+/// declare: what somebody added, and later what golive itself gives up. What the control plane wrote stays its own, and so
+/// does all that is written through subresources.
+pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
+    // An empty patch changes nothing and shows the object: reading it by name would need another right.
+    let found = within(&format!("look at {name}"), merged(api, name, json!({}))).await?;
+    let entries = json!(found.metadata.managed_fields.unwrap_or_default());
+    let owners = claimed(entries.as_array().map(Vec::as_slice).unwrap_or_default());
+    let body = json!({"metadata": {"managedFields": owners, "resourceVersion": found.metadata.resource_version}});
+    within(&format!("take over {name}"), merged(api, name, body)).await.map(drop)
+}
+
+async fn merged(api: &Api<DynamicObject>, name: &str, body: Value) -> kube::Result<DynamicObject> {
     let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-    within(&format!("overwrite {name}"), api.patch(name, &params, &Patch::Merge(body))).await.map(|_| ())
+    api.patch(name, &params, &Patch::Merge(body)).await
+}
+
+/// Managed fields after a take-over: one entry of golive's with what all declared, and the others' that stay.
+/// The same is done where client-side apply ends:
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#migration-from-client-side-apply>.
+fn claimed(entries: &[Value]) -> Vec<Value> {
+    let version = entries.first().map(|entry| entry["apiVersion"].clone()).unwrap_or_default();
+    let stays = |entry: &&Value| {
+        let manager = entry["manager"].as_str().unwrap_or_default();
+        !entry["subresource"].is_null() || manager.starts_with("kube-") || entry["apiVersion"] != version
+    };
+    let (theirs, ours): (Vec<&Value>, Vec<&Value>) = entries.iter().partition(stays);
+    let fields = ours.into_iter().map(|entry| entry["fieldsV1"].clone()).reduce(|all, more| joined(all, &more));
+    let own = json!({
+        "manager": MANAGER, "operation": "Apply", "apiVersion": version, "fieldsType": "FieldsV1", "fieldsV1": fields,
+    });
+    std::iter::once(own).chain(theirs.into_iter().cloned()).collect()
+}
+
+/// The union of two sets of fields; `{}` is a field itself, and `.` beside others says the same.
+fn joined(a: Value, b: &Value) -> Value {
+    let (Value::Object(mut all), Some(more)) = (a, b.as_object()) else { return b.clone() };
+    let whole = all.is_empty() != more.is_empty();
+    for (name, inner) in more {
+        let mine = all.remove(name);
+        all.insert(name.clone(), mine.map_or_else(|| inner.clone(), |mine| joined(mine, inner)));
+    }
+    if whole {
+        all.insert(".".into(), json!({}));
+    }
+    Value::Object(all)
 }
 
 /// The API of one kind in a namespace.
@@ -124,6 +163,27 @@ mod tests {
 
     fn of(code: u16) -> Fault {
         fault("apply x", kube::Error::Api(Box::new(Status { code, message: "why".into(), ..Status::failure("", "") })))
+    }
+
+    #[test]
+    fn a_take_over_claims_what_people_declared_and_leaves_the_control_plane_its_own() {
+        let entry = |manager: &str, operation: &str, subresource: Value, fields: Value| {
+            json!({"manager": manager, "operation": operation, "apiVersion": "apps/v1", "fieldsType": "FieldsV1",
+                "fieldsV1": fields, "subresource": subresource})
+        };
+        let golive = entry("golive", "Apply", Value::Null, json!({"f:spec": {"f:replicas": {}, "f:selector": {}}}));
+        let editor = entry(
+            "kubectl-edit",
+            "Update",
+            Value::Null,
+            json!({"f:spec": {"f:selector": {"f:a": {}}, "f:paused": {}}}),
+        );
+        let binder = entry("kube-controller-manager", "Update", Value::Null, json!({"f:spec": {"f:volumeName": {}}}));
+        let status = entry("kubectl", "Update", json!("status"), json!({"f:status": {}}));
+        let claimed = claimed(&[golive, editor, binder.clone(), status.clone()]);
+        let all = json!({"f:spec": {"f:replicas": {}, "f:selector": {".": {}, "f:a": {}}, "f:paused": {}}});
+        assert_eq!((&claimed[0]["manager"], &claimed[0]["fieldsV1"]), (&json!("golive"), &all));
+        assert_eq!(claimed[1..], [binder, status]);
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub async fn declare(observer: &Observer, ask: Ask<'_>, (part, steps): (Part, &S
     results.into_iter().for_each(|(wrote, result)| done.write(wrote, result.map(|()| true)));
 }
 
-/// Applies one object. Where somebody else changed it, their additions to its lists are taken out first: server-side
-/// apply leaves what another manager owns.
+/// Applies one object. Where somebody else changed it, it is taken over first: server-side apply leaves what another
+/// manager owns.
 async fn write(
     observer: &Observer,
     ask: Ask<'_>,
@@ -47,7 +47,7 @@ async fn write(
     let api = cluster::objects(&observer.client, &namespace, manifest.kind);
     let reset = async {
         match changed {
-            true => cluster::overwrite(&api, &manifest.name, &object).await,
+            true => cluster::take_over(&api, &manifest.name).await,
             false => Ok(()),
         }
     };

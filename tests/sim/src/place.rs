@@ -92,6 +92,21 @@ impl State {
         assert!(answer.status < 300, "{}", String::from_utf8_lossy(&answer.body));
     }
 
+    /// Changes an object by hand.
+    ///
+    /// # Panics
+    /// The model refuses it: the test is wrong.
+    pub fn edit(&mut self, kind: &str, [namespace, name]: [&str; 2], patch: &Value) {
+        let target = place_of(&json!({"kind": kind, "metadata": {"namespace": namespace, "name": name}}));
+        let (query, media) =
+            (vec![("fieldManager".to_owned(), "kubectl-edit".to_owned())], "application/merge-patch+json".to_owned());
+        let body = patch.to_string().into();
+        let now = self.now();
+        let answer =
+            self.cluster.answer(&Request { method: "PATCH".into(), path: path_of(&target), query, media, body }, now);
+        assert!(answer.status < 300, "{}", String::from_utf8_lossy(&answer.body));
+    }
+
     /// Calls a vendor with our own credential: `POST /path`, with a body in JSON (`null` for none); gives the answer.
     ///
     /// # Panics

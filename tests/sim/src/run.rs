@@ -36,6 +36,8 @@ pub enum Act {
     },
     /// A call of a vendor's API by somebody who has our credential: vendor, method and path, body.
     Call(&'static str, String, Value),
+    /// A change by hand, as `kubectl edit` makes it: kind, namespace and name, merge patch.
+    Edit(&'static str, [&'static str; 2], Value),
     /// Several at one moment.
     AtOnce(Vec<Act>),
 }
@@ -46,6 +48,7 @@ impl Act {
             Act::Apply(object) => state.apply(object, "kubectl"),
             Act::Delete { kind, namespace, name } => state.delete(kind, namespace, name),
             Act::Call(vendor, line, body) => drop(state.call(vendor, line, body)),
+            Act::Edit(kind, [namespace, name], patch) => state.edit(kind, [*namespace, *name], patch),
             Act::AtOnce(acts) => acts.iter().for_each(|act| act.done(state)),
         }
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use sim::law;
 use sim::laws::{Effort, Finding, all, go_live, subjects};
 use sim::place::State;
 use sim::run::{Act, Run};
@@ -84,4 +85,21 @@ fn a_row_that_somebody_made_since_the_last_listing_gets_no_twin() {
     assert_eq!(listed(&mut ended.state, "late.example.com"), [("192.0.2.9".to_owned(), String::new())]);
     let reasons = ended.state.cluster.of_kind("SaasDeployment").filter(|object| object.meta("name") == "late");
     assert!(reasons.into_iter().all(|object| String::from_utf8_lossy(&object.text()).contains("RecordTaken")));
+}
+
+#[test]
+fn what_is_given_up_after_a_drift_was_repaired_goes() {
+    let mut shop = subjects()[0].clone();
+    shop["spec"]["health"] = json!({"path": "/health"});
+    shop["spec"]["resources"] = json!({"cpu": "1", "memory": "64Mi"});
+    shop["spec"]["env"] = json!({"A": "1", "B": "2"});
+    let plain = subjects()[0].clone();
+    let drift = json!({"metadata": {"labels": {"by": "hand"}}, "spec": {"template": {
+        "metadata": {"labels": {"by": "hand"}}, "spec": {"containers": [{"name": "app", "image": "evil:1"}]}}}});
+    let drift = Act::Edit("Deployment", ["shop", "shop"], drift);
+    let ground = script::ground(&shop);
+    let walked = [ground.clone(), vec![Act::Apply(shop), drift, Act::Apply(plain.clone())]].concat();
+    let straight = [ground, vec![Act::Apply(plain)]].concat();
+    let (walked, straight) = (Run::of(&walked).from(State::new()), Run::of(&straight).from(State::new()));
+    assert_eq!(law::strays(&straight, &walked), Vec::<String>::new());
 }
