@@ -176,6 +176,13 @@ fn replicas() -> Vec<Value> {
             &format!("{SQLITE} || !has(self.autoscale)"),
             "`autoscale` must not be set with `database.sqlite`, for one process can write the file: remove `autoscale`, or use `database.postgres`",
         ),
+        rule(
+            ".processes",
+            &format!(
+                "{SQLITE} || !has(self.processes) || self.processes.all(p, !has(p.autoscale) && (!has(p.replicas) || p.replicas <= 1))"
+            ),
+            "a process must not have more than one replica with `database.sqlite`, for all of them have its file: remove `replicas` and `autoscale`, or use `database.postgres`",
+        ),
         forbid(
             ".replicas",
             "!has(self.autoscale) || !has(self.replicas)",
@@ -205,6 +212,11 @@ fn names() -> Vec<Value> {
             ".cron",
             "!has(self.cron) || !has(self.processes) || self.cron.all(c, !self.processes.exists(p, p.name == c.name))",
             "a name of `cron` must not be one of `processes`: rename one of them",
+        ),
+        rule(
+            ".cron",
+            "!has(self.cron) || !has(self.backup) || self.cron.all(c, !(c.name in ['backup', 'drill']))",
+            "`backup` and `drill` are the names of golive's own CronJobs for `backup`: give yours another name",
         ),
         rule(
             ".secrets",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::names::joined;
 use super::pod::{Container, Runs, fields, merge};
 use super::release::REVISION;
 use super::{Ask, Manifest, Part, Steps, Verdict};
@@ -31,6 +32,9 @@ pub struct Workload<'a> {
 /// Plans the pods and what stands around them.
 pub fn plan(ask: Ask<'_>) -> Verdict {
     let mut steps = Steps::default();
+    if !ask.saas.spec.patches.is_empty() {
+        steps.wait(super::unsupported::hold("patches"));
+    }
     ask.surroundings(&mut steps);
     let cleared = steps.or_wait(ask.cleared_to_roll());
     for workload in ask.workloads() {
@@ -52,7 +56,7 @@ impl Ask<'_> {
         let web = Workload { name: self.name(), component: "app".into(), process: None };
         let others = self.saas.spec.processes.iter().map(|process| Workload {
             name: self.named(&process.name),
-            component: format!("process-{}", process.name),
+            component: joined("process", &process.name),
             process: Some(process),
         });
         std::iter::once(web).chain(others).collect()
@@ -171,12 +175,22 @@ impl Ask<'_> {
         container.command = command;
         container.args = if workload.process.is_none() { spec.args.clone() } else { Vec::new() };
         container.extra = json!({"lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}}});
+        self.tell_port(&mut container, workload.port(&self));
         if let Some(port) = workload.port(&self) {
             let ports = json!([{"name": "http", "containerPort": port, "protocol": "TCP"}]);
             container.extra["ports"] = ports;
             merge(&mut container.extra, self.probes(workload));
         }
         container
+    }
+
+    /// `PORT` is the port of this workload, unless the spec sets it for all.
+    fn tell_port(self, container: &mut Container, port: Option<i32>) {
+        if !self.saas.spec.env.contains_key("PORT") {
+            container.env.retain(|variable| variable["name"] != "PORT" || port.is_some());
+            let told = container.env.iter_mut().filter(|variable| variable["name"] == "PORT");
+            told.for_each(|variable| variable["value"] = json!(port.map(|port| port.to_string())));
+        }
     }
 
     /// A container with the application's image, environment and volume.
@@ -220,7 +234,7 @@ impl Ask<'_> {
                 steps.keep(Kind::CronJob, name);
                 continue;
             }
-            let mut container = self.application(&format!("cron-{}", cron.name));
+            let mut container = self.application(&joined("cron", &cron.name));
             container.command = cron.command.clone();
             let pod = self.pod(container, Runs::Once);
             steps.declare(Manifest::new(Kind::CronJob, name, self.cron_job(&cron.schedule, pod, Part::App)));

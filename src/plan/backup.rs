@@ -12,7 +12,7 @@ use super::claims::Vendor;
 use super::names::hash;
 use super::pod::{Container, Runs};
 use super::{Action, Ask, Manifest, Part, Steps, Verdict};
-use crate::api::{Backup, OperationKind, SaasOperation};
+use crate::api::{Backup, OperationKind, Retention, SaasOperation};
 use crate::evidence::{BackupFacts, BackupTask, DrillTask, Evidence, Limits, RestoreFacts, Source, Tags, Target};
 use crate::fault::Hold;
 use crate::kinds::Kind;
@@ -45,6 +45,9 @@ impl Ask<'_> {
         let mut steps = Steps::default();
         if !backup.d1.is_empty() {
             steps.wait(super::unsupported::hold("backup.d1"));
+        }
+        if self.saas.spec.deletion_policy.backups == Retention::Delete {
+            steps.wait(super::unsupported::hold("deletionPolicy.backups"));
         }
         if self.sqlite().is_none() {
             return Err(super::unsupported::hold("backup` without `database.sqlite"));

@@ -94,6 +94,11 @@ impl<'a> Ask<'a> {
         }
     }
 
+    /// Whether a valid certificate of ours covers a host.
+    pub(in crate::plan) fn is_covered(self, host: &str) -> bool {
+        self.world.certificate(&[host.to_owned()]).is_ok()
+    }
+
     /// Fields of the block that nothing here acts on.
     fn unbuilt(self, way: Way<'_>, steps: &mut Steps) {
         let edge = self.saas.spec.edge.clone().unwrap_or_default();

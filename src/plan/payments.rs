@@ -11,7 +11,7 @@ use super::claims::Vendor;
 use super::names::hash_of;
 use super::secrets::derived;
 use super::{Action, Ask, Steps, Verdict};
-use crate::api::{Environment, EventPreset, StripeMode, StripeWebhook};
+use crate::api::{Environment, EventPreset, Stripe, StripeMode, StripeWebhook};
 use crate::fault::Hold;
 use crate::rows::{Change, Endpoint, Held};
 use crate::vault::{Issued, Note, Remembered, Webhook};
@@ -46,10 +46,13 @@ pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
 }
 
 impl Ask<'_> {
-    /// The webhooks of the spec.
-    pub fn webhooks(&self) -> &[StripeWebhook] {
-        let stripe = self.saas.spec.payments.as_ref().and_then(|payments| payments.stripe.as_ref());
-        stripe.map(|stripe| stripe.webhooks.as_slice()).unwrap_or_default()
+    /// The webhooks of the spec that lead to the pods; those of workers are not made yet.
+    pub fn webhooks(&self) -> Vec<&StripeWebhook> {
+        self.stripe().into_iter().flat_map(|stripe| &stripe.webhooks).filter(|w| w.worker.is_none()).collect()
+    }
+
+    fn stripe(&self) -> Option<&Stripe> {
+        self.saas.spec.payments.as_ref()?.stripe.as_ref()
     }
 
     /// The env names that webhooks fill.
@@ -69,31 +72,46 @@ impl Ask<'_> {
         if let Some(account) = &account {
             self.remember(account, &mut steps);
             self.webhooks().iter().for_each(|webhook| self.webhook_steps(webhook, account, &mut steps));
-            self.drop_slots(account, &mut steps);
         }
-        for left in self.left_accounts(account.as_deref()) {
-            self.clear_account(&left, &mut steps);
+        if self.may_retire(account.as_deref()) {
+            account.iter().for_each(|account| self.drop_slots(account, &mut steps));
+            self.left_accounts(account.as_deref()).iter().for_each(|left| self.clear_account(left, &mut steps));
         }
         let names: Vec<&str> = self.webhooks().iter().filter_map(|w| w.path.as_deref()).collect();
         steps.evidence = format!("Stripe delivers to {}", names.join(", "));
         Ok(steps)
     }
 
+    /// Whether endpoints that the spec no longer names may go: once those that it names stand and every pod knows their
+    /// secrets. An account that cannot be told is no reason to remove anything.
+    fn may_retire(self, account: Option<&str>) -> bool {
+        let stands = |webhook: &&StripeWebhook| {
+            let slot = self.world.webhook(&webhook.secret_env);
+            slot.is_some_and(|slot| slot.current.is_some() && Some(slot.account.as_str()) == account)
+        };
+        match (self.stripe(), account) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(_), Some(_)) => self.webhooks().iter().all(stands) && self.is_environment_rolled(),
+        }
+    }
+
     fn unbuilt_payments(self, steps: &mut Steps) {
         let Some(payments) = &self.saas.spec.payments else { return };
         let stripe = payments.stripe.as_ref();
+        let of_workers = stripe.is_some_and(|stripe| stripe.webhooks.iter().any(|w| w.worker.is_some()));
         let fields = [
             ("payments.razorpay", payments.razorpay.is_some()),
             ("payments.stripe.products", stripe.is_some_and(|s| !s.products.is_empty())),
             ("payments.stripe.startInTestMode", stripe.is_some_and(|s| s.start_in_test_mode.is_some())),
-            ("payments.stripe.webhooks.worker", self.webhooks().iter().any(|w| w.worker.is_some())),
+            ("payments.stripe.webhooks.worker", of_workers),
         ];
         fields.into_iter().filter(|(_, used)| *used).for_each(|(field, _)| steps.wait(super::unsupported::hold(field)));
     }
 
     /// The account in use, if it may be used here.
     fn stripe_account(self, steps: &mut Steps) -> Option<String> {
-        let stripe = self.saas.spec.payments.as_ref()?.stripe.as_ref()?;
+        let stripe = self.stripe()?;
         let (name, account) = steps.or_wait(self.account(Vendor::Stripe, stripe.account.as_deref()))?;
         let live = account.object.spec.stripe.as_ref().is_some_and(|s| s.mode == StripeMode::Live);
         if live && self.saas.spec.environment != Environment::Production {

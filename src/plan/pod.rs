@@ -172,13 +172,14 @@ impl Ask<'_> {
     /// and the values that golive keeps, each by its own reference.
     pub fn environment(self, container: &mut Container) {
         let spec = &self.saas.spec;
-        let literal = spec.env.iter().map(|(name, value)| json!({"name": name, "value": value}));
+        // A name may stand only once in the list; what golive obtains for it is what the spec asks for.
+        let names = self.kept_env();
+        let free = spec.env.iter().filter(|(name, _)| !names.contains(name));
+        let literal = free.map(|(name, value)| json!({"name": name, "value": value}));
         let computed = self.computed_env().into_iter().map(|(name, value)| json!({"name": name, "value": value}));
         let vault = self.vault_name();
-        let kept = self
-            .kept_env()
-            .into_iter()
-            .map(|name| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": vault, "key": name}}}));
+        let kept =
+            names.iter().map(|name| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": vault, "key": name}}}));
         container.env.extend(computed.chain(kept).chain(literal));
         container.env_from.extend(self.sources().into_iter().map(|source| match source {
             Source::Secret(name) => json!({"secretRef": {"name": name}}),

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::names::hash_of;
+use super::names::{hash_of, joined};
 use super::pod::{Container, Runs};
 use super::{Ask, Manifest, Steps, Verdict};
 use crate::api::{Release, SmokeStep};
@@ -153,8 +153,9 @@ impl Ask<'_> {
         });
         let scripts = commands.into_iter().map(|step| {
             let mut container = self.trusting(self.application(&step.name));
-            container.name = format!("smoke-{}", step.name);
+            container.name = joined("smoke", &step.name);
             container.command = step.command.clone();
+            container.env.retain(|variable| variable["name"] != "GOLIVE_URL");
             container.env.push(json!({"name": "GOLIVE_URL", "value": self.url()}));
             container.volumes.retain(|(volume, _)| volume["name"] != "data");
             self.smoke_stage(&format!("{key}-{}", step.name), container)

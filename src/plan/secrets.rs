@@ -85,8 +85,11 @@ impl Ask<'_> {
         })
     }
 
-    /// Values in the vault that no field of the spec names any more.
+    /// Values in the vault that no field of the spec names any more, once no pod asks for them.
     fn unwanted(self, vault: &Vault) -> Vec<String> {
+        if !self.is_environment_rolled() {
+            return Vec::new();
+        }
         let wanted: BTreeSet<String> = self.nameable_env().into_iter().collect();
         vault.values.keys().filter(|env| !wanted.contains(*env)).cloned().collect()
     }
@@ -115,7 +118,7 @@ impl Ask<'_> {
 
     fn previous_env(self) -> BTreeSet<String> {
         let generated = self.generated().iter().filter_map(|g| g.keep_previous_as.clone());
-        let webhooks = self.webhooks().iter().filter_map(|w| w.previous_secret_env.clone());
+        let webhooks = self.webhooks().into_iter().filter_map(|w| w.previous_secret_env.clone());
         generated.chain(webhooks).collect()
     }
 

@@ -78,7 +78,8 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// One plain listener for each host, and once the certificate is there, a secure one.
+    /// One plain listener for each host, and a secure one for each that the certificate covers: a host that is added
+    /// takes nothing from those that are served.
     fn listeners(self) -> Vec<Value> {
         let listener = |scheme: &str, host: &String| {
             let mut listener = json!({
@@ -93,9 +94,9 @@ impl<'a> Ask<'a> {
             }
             listener
         };
-        let (hosts, secure) = (self.hosts(), self.is_secured().is_ok());
+        let hosts = self.hosts();
         let plain = hosts.iter().map(|host| listener("http", host));
-        let covered = hosts.iter().filter(|_| secure).map(|host| listener("https", host));
+        let covered = hosts.iter().filter(|host| self.is_covered(host)).map(|host| listener("https", host));
         plain.chain(covered).collect()
     }
 

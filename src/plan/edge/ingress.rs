@@ -94,8 +94,9 @@ impl<'a> Ask<'a> {
 
     pub(super) fn by_ingress(self, steps: &mut Steps) {
         let mut ingress = self.ingress(&self.name(), &self.saas.spec.domains, &self.routes());
-        if self.is_secured().is_ok() {
-            ingress.body["spec"]["tls"] = json!([{"hosts": self.hosts(), "secretName": self.tls_name()}]);
+        let covered: Vec<String> = self.hosts().into_iter().filter(|host| self.is_covered(host)).collect();
+        if !covered.is_empty() {
+            ingress.body["spec"]["tls"] = json!([{"hosts": covered, "secretName": self.tls_name()}]);
         }
         steps.declare(ingress);
     }

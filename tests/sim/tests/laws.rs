@@ -10,7 +10,7 @@ use sim::place::State;
 use sim::run::{Act, Run};
 use sim::script;
 use sim::search::Budget;
-use sim::trouble::{Trouble, Troubles};
+use sim::trouble::{Rule, Trouble, Troubles};
 
 fn budget() -> Budget {
     Budget { until: Instant::now() + Duration::from_secs(3600), threads: 2 }
@@ -102,4 +102,44 @@ fn what_is_given_up_after_a_drift_was_repaired_goes() {
     let straight = [ground, vec![Act::Apply(plain)]].concat();
     let (walked, straight) = (Run::of(&walked).from(State::new()), Run::of(&straight).from(State::new()));
     assert_eq!(law::strays(&straight, &walked), Vec::<String>::new());
+}
+
+/// The shop, live, and then with another spec or another account; what stands at Stripe and how it is secured.
+fn after(then: Act) -> State {
+    let mut acts = script::go_live(&subjects()[0]);
+    acts.push(then);
+    Run::of(&acts).from(State::new()).state
+}
+
+fn with(change: impl FnOnce(&mut Value)) -> Act {
+    let mut shop = subjects()[0].clone();
+    change(&mut shop["spec"]);
+    Act::Apply(shop)
+}
+
+fn endpoints(state: &State) -> usize {
+    state.vendors.inventory(true)["stripe"].to_string().matches("https://shop.example.com/hook").count()
+}
+
+#[test]
+fn an_account_that_cannot_be_told_takes_no_endpoint_away() {
+    let before = endpoints(&after(with(|_| {})));
+    assert!(before > 0);
+    let lost = after(with(|spec| spec["payments"]["stripe"]["account"] = json!("nobody")));
+    assert_eq!(endpoints(&lost), before);
+    assert_eq!(endpoints(&after(with(|spec| drop(spec.as_object_mut().unwrap().remove("payments"))))), 0);
+}
+
+#[test]
+fn a_host_that_is_added_takes_https_from_no_other() {
+    let (_, live) = go_live(&subjects()[0]);
+    let down = Trouble::Answer { status: 500, body: "{}", retry_after: None };
+    let troubles = Troubles::of(Rule { what: " ca ".into(), after: 0, times: usize::MAX, trouble: down });
+    let mut acts = script::go_live(&subjects()[0]);
+    acts.push(with(|spec| spec["domains"] = json!(["shop.example.com", "late.example.com"])));
+    let ended = Run { troubles, ..Run::of(&acts) }.from(live.state);
+    let gateways = ended.state.cluster.of_kind("Gateway").map(|gateway| gateway.value["spec"]["listeners"].to_string());
+    let listeners: String = gateways.collect();
+    assert!(listeners.contains("http.late.example.com") && !listeners.contains("https.late.example.com"));
+    assert!(listeners.contains("https.shop.example.com"), "{listeners}");
 }
