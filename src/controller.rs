@@ -210,6 +210,9 @@ fn log(done: &Done) {
     }
 }
 
+/// An object that is still there after this time was not let go: the API server did not take it.
+const LET_GO: Duration = Duration::from_secs(15);
+
 /// Takes our rows back everywhere, then lets the object go; a vendor that is gone for good does not hold it for ever.
 async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fault> {
     let observer = &context.observer;
@@ -223,7 +226,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     let left = left_behind(&plan, &done);
     if left.is_empty() {
         release(context, saas).await?;
-        return Ok(Action::await_change());
+        return Ok(Action::requeue(LET_GO));
     }
     let since = saas.metadata.deletion_timestamp.as_ref().map(|t| world.now.duration_since(t.0).as_secs()).unwrap_or(0);
     let limit = observer.config.abandon_after_seconds;
@@ -235,7 +238,7 @@ async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     warn!("{note}");
     say(context, saas, &Said { warning: true, reason: "LeftBehind".into(), note, action: "Delete".into() }).await;
     release(context, saas).await?;
-    Ok(Action::await_change())
+    Ok(Action::requeue(LET_GO))
 }
 
 /// What is not yet known to be gone: in words.

@@ -59,7 +59,7 @@ impl State {
             step: 0,
         };
         let system = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}});
-        for object in [vec![system], secrets(), accounts()].concat() {
+        for object in [vec![system], definitions(), secrets(), accounts()].concat() {
             state.apply(&object, "platform");
         }
         state
@@ -214,6 +214,12 @@ fn secret(name: &str, values: &[(&str, String)]) -> Value {
     let data: serde_json::Map<String, Value> =
         values.iter().map(|(key, value)| ((*key).to_owned(), json!(BASE64_STANDARD.encode(value)))).collect();
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": SYSTEM}, "data": data})
+}
+
+/// The definitions of the kinds that a cluster may lack.
+fn definitions() -> Vec<Value> {
+    let of = |name: &str| json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}});
+    ["gateways", "httproutes"].map(|plural| of(&format!("{plural}.gateway.networking.k8s.io"))).to_vec()
 }
 
 fn secrets() -> Vec<Value> {

@@ -99,6 +99,13 @@ impl Case {
         (Case { name: name.into(), start, script, wanted }, ended)
     }
 
+    /// The same case with so many ACME orders more than the plain run's.
+    fn with_orders(&self, extra_orders: usize) -> Case {
+        let mut wanted = self.wanted.clone();
+        wanted.extra_orders = extra_orders;
+        Case { name: self.name.clone(), start: self.start.clone(), script: self.script.clone(), wanted }
+    }
+
     fn judge(&self, plan: String, ended: &Ended) -> Tally {
         let what = self.breaches(ended);
         let breach = Breach { plan: format!("{}: {plan}", self.name), what };
@@ -114,6 +121,8 @@ impl Case {
     /// T1: the operator dies before and after each write, and (with pairs) again at each write of its recovery.
     pub fn crashes(&self, ended: &Ended, effort: Effort, budget: Budget) -> Tally {
         let points: Vec<_> = points(ended).into_iter().step_by(effort.stride).collect();
+        // Each crash may lose the address of one order.
+        let twice = self.with_orders(self.wanted.extra_orders + 1);
         budget.work(&points, |(name, state)| {
             let run = Run { keeps_states: effort.pairs, ..Run::of(&self.script) };
             let first = run.from((*state).clone());
@@ -123,7 +132,7 @@ impl Case {
                     break;
                 }
                 let again = Run::of(&self.script).from(state.clone());
-                tally = tally.and(self.judge(format!("crash {name}, then crash {second}"), &again));
+                tally = tally.and(twice.judge(format!("crash {name}, then crash {second}"), &again));
             }
             tally
         })

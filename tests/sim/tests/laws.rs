@@ -143,3 +143,13 @@ fn a_host_that_is_added_takes_https_from_no_other() {
     assert!(listeners.contains("http.late.example.com") && !listeners.contains("https.late.example.com"));
     assert!(listeners.contains("https.shop.example.com"), "{listeners}");
 }
+
+#[test]
+fn an_object_that_the_server_did_not_let_go_is_let_go_again() {
+    let (_, live) = go_live(&subjects()[0]);
+    let (case, _) = sim::laws::farewell(&subjects()[0], live.state);
+    let refusal = Trouble::Answer { status: 404, body: "{}", retry_after: None };
+    let troubles = Troubles::one("PATCH /apis/golive.dev/v1alpha1/namespaces/shop/saasdeployments/shop", 0, refusal);
+    let ended = Run { troubles, ..Run::of(&case.script) }.from(case.start.clone());
+    assert_eq!(case.breaches(&ended), Vec::<String>::new());
+}
