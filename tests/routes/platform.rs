@@ -27,7 +27,10 @@ pub fn operate(stage: &Stage, routes: Value) -> Outcome<()> {
     std::fs::write(&file, values.to_string())?;
     let upgrade = ["upgrade", "golive", "charts/golive", "-n", NAMESPACE, "--reset-values", "--force-conflicts"];
     run(helm().args(upgrade).arg("--values").arg(&file).args(["--wait", "--timeout", "120s"]))?;
-    stage.kubectl(&["rollout", "status", "deployment/golive", "-n", NAMESPACE, "--timeout=120s"]).map(drop)
+    stage.kubectl(&["rollout", "status", "deployment/golive", "-n", NAMESPACE, "--timeout=120s"])?;
+    // A rollout is over while pods from before it still shut down.
+    let wanted = stage.json(&["get", "deployment/golive", "-n", NAMESPACE])?["spec"]["replicas"].as_u64();
+    until(Duration::from_secs(60), || Ok((Some(starts(stage)?.len() as u64) == wanted).then_some(())))
 }
 
 /// The name of the operator's pods, and how often each was started anew.
