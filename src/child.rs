@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
+use crate::cluster::version;
 use crate::kinds::Kind;
 use crate::objects::{APPLIED, PART};
 use crate::plan::Part;
@@ -70,8 +71,7 @@ impl Child {
         self.owners.iter().any(|owner| **owner == *uid)
     }
 
-    /// Whether `new` is an older version of the same object. Resource versions of one object are comparable as numbers:
-    /// <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>.
+    /// Whether `new` is an older version of the same object.
     pub fn is_newer_than(&self, new: &DynamicObject) -> bool {
         new.uid().as_deref() == Some(&*self.uid) && version(new) < self.version
     }
@@ -87,10 +87,6 @@ impl Child {
         }
         equal
     }
-}
-
-fn version(object: &DynamicObject) -> Option<u64> {
-    object.resource_version()?.parse().ok()
 }
 
 /// The fields that plans look at, by kind.

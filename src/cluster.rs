@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::client::ClientBuilder;
-use kube::{Api, Client, Config};
+use kube::{Api, Client, Config, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -88,6 +88,12 @@ where
     within(&format!("apply {name}"), api.patch(name, &params, &Patch::Apply(object))).await
 }
 
+/// The version of an object. Of one object they are comparable as numbers:
+/// <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>.
+pub fn version(object: &impl ResourceExt) -> Option<u64> {
+    object.resource_version()?.parse().ok()
+}
+
 /// Makes golive the owner of every field that anybody declared, so that the next apply takes out what golive does not
 /// declare: what somebody added, and later what golive itself gives up. What the control plane wrote stays its own, and so
 /// does all that is written through subresources.
@@ -115,7 +121,7 @@ fn claimed(entries: &[Value]) -> Vec<Value> {
         !entry["subresource"].is_null() || manager.starts_with("kube-") || entry["apiVersion"] != version
     };
     let (theirs, ours): (Vec<&Value>, Vec<&Value>) = entries.iter().partition(stays);
-    let fields = ours.into_iter().map(|entry| entry["fieldsV1"].clone()).reduce(|all, more| joined(all, &more));
+    let fields = ours.into_iter().map(|entry| entry["fieldsV1"].clone()).reduce(|all, more| union(all, &more));
     let own = json!({
         "manager": MANAGER, "operation": "Apply", "apiVersion": version, "fieldsType": "FieldsV1", "fieldsV1": fields,
     });
@@ -123,12 +129,12 @@ fn claimed(entries: &[Value]) -> Vec<Value> {
 }
 
 /// The union of two sets of fields; `{}` is a field itself, and `.` beside others says the same.
-fn joined(a: Value, b: &Value) -> Value {
+fn union(a: Value, b: &Value) -> Value {
     let (Value::Object(mut all), Some(more)) = (a, b.as_object()) else { return b.clone() };
     let whole = all.is_empty() != more.is_empty();
     for (name, inner) in more {
         let mine = all.remove(name);
-        all.insert(name.clone(), mine.map_or_else(|| inner.clone(), |mine| joined(mine, inner)));
+        all.insert(name.clone(), mine.map_or_else(|| inner.clone(), |mine| union(mine, inner)));
     }
     if whole {
         all.insert(".".into(), json!({}));

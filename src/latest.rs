@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::ResourceExt;
 
 use crate::api::SaasDeployment;
+use crate::cluster::version;
 
 /// The newest versions that are known from answers to our own writes.
 #[derive(Default)]
@@ -26,7 +27,7 @@ impl Latest {
         let uid = seen.uid().unwrap_or_default();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match known.get(&uid) {
-            Some(own) if version(own) > version(&seen) => own.clone(),
+            Some(own) if version(&**own) > version(&*seen) => own.clone(),
             Some(_) => {
                 known.remove(&uid);
                 seen
@@ -39,12 +40,6 @@ impl Latest {
     pub fn forget(&self, saas: &SaasDeployment) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&saas.uid().unwrap_or_default());
     }
-}
-
-/// Resource versions of one object are comparable as numbers:
-/// <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>.
-fn version(saas: &SaasDeployment) -> Option<u64> {
-    saas.resource_version()?.parse().ok()
 }
 
 #[cfg(test)]

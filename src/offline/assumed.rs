@@ -170,7 +170,7 @@ fn assume_sources(saas: &SaasDeployment, world: &mut World) -> Vec<String> {
         .env
         .keys()
         .cloned()
-        .chain(ask.computed_env().into_iter().map(|(env, _)| env))
+        .chain(ask.computed_env(Some(ask.saas.spec.port)).into_iter().map(|(env, _)| env))
         .chain(ask.kept_env())
         .collect();
     let mut open: Vec<String> = required.into_iter().filter(|env| !given.contains(env)).collect();

@@ -166,7 +166,7 @@ impl Ask<'_> {
 
     fn container(self, workload: &Workload<'_>) -> Container {
         let spec = &self.saas.spec;
-        let mut container = self.application(&workload.component);
+        let mut container = self.listening(&workload.component, workload.port(&self));
         let (image, command) = match workload.process {
             Some(process) => (process.image.clone(), process.command.clone()),
             None => (None, spec.command.clone()),
@@ -175,7 +175,6 @@ impl Ask<'_> {
         container.command = command;
         container.args = if workload.process.is_none() { spec.args.clone() } else { Vec::new() };
         container.extra = json!({"lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}}});
-        self.tell_port(&mut container, workload.port(&self));
         if let Some(port) = workload.port(&self) {
             let ports = json!([{"name": "http", "containerPort": port, "protocol": "TCP"}]);
             container.extra["ports"] = ports;
@@ -184,17 +183,13 @@ impl Ask<'_> {
         container
     }
 
-    /// `PORT` is the port of this workload, unless the spec sets it for all.
-    fn tell_port(self, container: &mut Container, port: Option<i32>) {
-        if !self.saas.spec.env.contains_key("PORT") {
-            container.env.retain(|variable| variable["name"] != "PORT" || port.is_some());
-            let told = container.env.iter_mut().filter(|variable| variable["name"] == "PORT");
-            told.for_each(|variable| variable["value"] = json!(port.map(|port| port.to_string())));
-        }
-    }
-
     /// A container with the application's image, environment and volume.
     pub fn application(self, component: &str) -> Container {
+        self.listening(component, Some(self.saas.spec.port))
+    }
+
+    /// The same, with a port of its own or none.
+    fn listening(self, component: &str, port: Option<i32>) -> Container {
         let spec = &self.saas.spec;
         let mut container = Container {
             name: component.to_owned(),
@@ -203,7 +198,7 @@ impl Ask<'_> {
             extra: json!({}),
             ..Container::default()
         };
-        self.environment(&mut container);
+        self.environment(&mut container, port);
         self.mount_database(container)
     }
 

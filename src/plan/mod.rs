@@ -264,18 +264,19 @@ impl Plan {
         parts.filter_map(|(_, verdict)| verdict.as_ref().ok()?.again).fold(resync, Duration::min)
     }
 
+    fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.parts.values().flatten().flat_map(|steps| &steps.actions)
+    }
+
     /// Whether it makes records under names that may have become somebody else's since the zone was listed.
     pub fn claims_names(&self) -> bool {
         let claims = |change: &Change<Record>| matches!(change, Change::Create(row) if row.kind != RecordType::Txt);
-        let actions = self.parts.values().flatten().flat_map(|steps| &steps.actions);
-        actions
-            .into_iter()
-            .any(|action| matches!(action, Action::Records { changes, .. } if changes.iter().any(claims)))
+        self.actions().any(|action| matches!(action, Action::Records { changes, .. } if changes.iter().any(claims)))
     }
 
     /// Whether there is something to note and nothing to change elsewhere.
     pub fn only_notes(&self) -> bool {
-        let mut actions = self.parts.values().flatten().flat_map(|steps| &steps.actions).peekable();
+        let mut actions = self.actions().peekable();
         actions.peek().is_some() && actions.all(|action| matches!(action, Action::Note(_)))
     }
 }

@@ -170,13 +170,13 @@ impl Ask<'_> {
 
     /// The environment of the application's own containers: what the spec says, the user's Secrets and ConfigMaps,
     /// and the values that golive keeps, each by its own reference.
-    pub fn environment(self, container: &mut Container) {
+    pub fn environment(self, container: &mut Container, port: Option<i32>) {
         let spec = &self.saas.spec;
         // A name may stand only once in the list; what golive obtains for it is what the spec asks for.
         let names = self.kept_env();
         let free = spec.env.iter().filter(|(name, _)| !names.contains(name));
         let literal = free.map(|(name, value)| json!({"name": name, "value": value}));
-        let computed = self.computed_env().into_iter().map(|(name, value)| json!({"name": name, "value": value}));
+        let computed = self.computed_env(port).into_iter().map(|(name, value)| json!({"name": name, "value": value}));
         let vault = self.vault_name();
         let kept =
             names.iter().map(|name| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": vault, "key": name}}}));

@@ -122,13 +122,13 @@ impl Ask<'_> {
         generated.chain(webhooks).collect()
     }
 
-    /// Values that follow from the spec itself.
-    pub fn computed_env(self) -> Vec<(String, String)> {
+    /// Values that follow from the spec itself, for a container that listens on this port.
+    pub fn computed_env(self, port: Option<i32>) -> Vec<(String, String)> {
         let spec = &self.saas.spec;
         let sqlite = spec.database.as_ref().and_then(|database| database.sqlite.as_ref());
         let database = sqlite.map(|sqlite| (sqlite.env.clone(), sqlite.file.clone()));
-        let port = ("PORT".to_owned(), spec.port.to_string());
-        database.into_iter().chain([port]).filter(|(name, _)| !spec.env.contains_key(name)).collect()
+        let port = port.map(|port| ("PORT".to_owned(), port.to_string()));
+        database.into_iter().chain(port).filter(|(name, _)| !spec.env.contains_key(name)).collect()
     }
 
     /// Whether containers can be given their whole environment.
@@ -139,7 +139,9 @@ impl Ask<'_> {
         let vault = self.world.vault()?;
         let pending: Vec<String> = self.kept_env().into_iter().filter(|env| vault.value(env).is_none()).collect();
         let mut known: BTreeSet<String> = self.saas.spec.env.keys().cloned().collect();
-        known.extend(self.computed_env().into_iter().map(|(name, _)| name).chain(self.kept_env()));
+        known.extend(
+            self.computed_env(Some(self.saas.spec.port)).into_iter().map(|(name, _)| name).chain(self.kept_env()),
+        );
         for source in self.sources() {
             known.extend(self.world.source(&source)?.keys().cloned());
         }

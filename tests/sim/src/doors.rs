@@ -124,6 +124,10 @@ impl Doors {
         state
     }
 
+    fn flaw(&self) -> Option<Flaw> {
+        self.book().troubles.flaw
+    }
+
     /// How long nothing was changed by the operator.
     pub fn quiet_for(&self) -> Duration {
         self.book().last_write.unwrap_or(self.started).elapsed()
@@ -217,7 +221,7 @@ async fn answer(doors: Arc<Doors>, request: http::Request<Body>) -> Result<http:
     if request.param("watch") == "true" {
         return Ok(observe(&doors, &request));
     }
-    let flaw = doors.book().troubles.flaw;
+    let flaw = doors.flaw();
     flaw.inspect(|flaw| flaw.spoil(&mut request));
     let invented = flaw.and_then(|flaw| flaw.answer(&request, &doors.state().cluster));
     let writes = request.method != "GET" && !is_sign_of_life(&request.path) && invented.is_none();
@@ -262,7 +266,7 @@ fn observe(doors: &Arc<Doors>, request: &Request) -> http::Response<Stream> {
         return refused(410, "too old resource version");
     }
     let seconds = request.param("timeoutSeconds").parse().unwrap_or(290);
-    let flaw = doors.book().troubles.flaw;
+    let flaw = doors.flaw();
     let blind = matches!(flaw, Some(Flaw::Blind(plural)) if plural == target.resource.plural);
     let view = doors.book().troubles.view(&request.path);
     let (doors, labels, told) = (doors.clone(), request.labels(), doors.changed.subscribe());
@@ -364,7 +368,7 @@ async fn reach(doors: Arc<Doors>, request: http::Request<Bytes>) -> Result<http:
     let passage = match format!("https://{host}") == authority::BASE {
         true => doors.through(what, writes && is_step(request.uri().path()), |state| certify(state, &request)).await,
         false => {
-            let flaw = doors.book().troubles.flaw;
+            let flaw = doors.flaw();
             if let Some(invented) = flaw.and_then(|flaw| flaw.reply(&what)) {
                 return Ok(http::Response::new(invented));
             }

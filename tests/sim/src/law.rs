@@ -10,14 +10,8 @@ use crate::run::Ended;
 
 /// Every breach of a law by a run that should have ended as `wanted` did.
 pub fn breaches(wanted: &Portrait, ended: &Ended) -> Vec<String> {
-    let mut found = Vec::new();
-    if !ended.rests {
-        found.push("it never came to rest".to_owned());
-    }
+    let mut found = always(ended);
     found.extend(portrait::differences(&wanted.drawn, &portrait::of(&ended.state)));
-    found.extend(secrets_in_step(&ended.state));
-    found.extend(shown(&ended.state));
-    found.extend(ended.hasty.first().cloned());
     let (orders, accounts) = (ended.state.authority.orders.len(), ended.state.authority.accounts());
     if orders > wanted.orders + wanted.extra_orders {
         found.push(format!("{orders} ACME orders where {} do", wanted.orders));
@@ -37,14 +31,20 @@ pub fn strays(direct: &Ended, walked: &Ended) -> Vec<String> {
         }
         drawn
     };
-    let mut found = Vec::new();
+    let mut found = always(walked);
     // A spec that cannot be met stops where it is: what ran before goes on running.
     if is_live(&direct.state) {
         found.extend(portrait::differences(&still(direct), &still(walked)));
     }
-    found.extend((!walked.rests).then(|| "it never came to rest".to_owned()));
-    found.extend(secrets_in_step(&walked.state));
-    found.extend(shown(&walked.state));
+    found
+}
+
+/// What is a breach wherever a run was to end.
+fn always(ended: &Ended) -> Vec<String> {
+    let mut found: Vec<String> = (!ended.rests).then(|| "it never came to rest".to_owned()).into_iter().collect();
+    found.extend(secrets_in_step(&ended.state));
+    found.extend(shown(&ended.state));
+    found.extend(ended.hasty.first().cloned());
     found
 }
 

@@ -9,10 +9,8 @@ use crate::search::{Budget, Case, Tally, clock_plans, fault_plans, freeze_plans,
 use crate::walk::Vocabulary;
 
 /// The manifests that go live in simulations.
-const MANIFESTS: [(&str, &str); 2] = [
-    ("shop", include_str!("../manifests/shop.yaml")),
-    ("csvboard", include_str!("../../../examples/s0-csvboard.yaml")),
-];
+const MANIFESTS: [&str; 2] =
+    [include_str!("../manifests/shop.yaml"), include_str!("../../../examples/s0-csvboard.yaml")];
 
 /// How much of everything is tried.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +25,7 @@ pub struct Effort {
 
 impl Effort {
     /// Fewer plans, where there are many of a kind.
-    fn sparser(self, times: usize) -> Effort {
+    pub fn sparser(self, times: usize) -> Effort {
         Effort { stride: if self.stride == 1 { 1 } else { self.stride * times }, ..self }
     }
 }
@@ -41,7 +39,7 @@ pub struct Finding {
 
 /// The SaasDeployments that are simulated.
 pub fn subjects() -> Vec<Value> {
-    MANIFESTS.iter().flat_map(|(_, text)| script::documents(text)).collect()
+    MANIFESTS.iter().flat_map(|text| script::documents(text)).collect()
 }
 
 /// A SaasDeployment that went live, and then went.

@@ -80,16 +80,7 @@ impl State {
     /// # Panics
     /// The model refuses it: the test is wrong.
     pub fn apply(&mut self, object: &Value, manager: &str) {
-        let target = place_of(object);
-        let (query, media) = (
-            vec![("fieldManager".to_owned(), manager.to_owned()), ("force".to_owned(), "true".to_owned())],
-            "application/apply-patch+yaml".to_owned(),
-        );
-        let request =
-            Request { method: "PATCH".into(), path: path_of(&target), query, media, body: object.to_string().into() };
-        let now = self.now();
-        let answer = self.cluster.answer(&request, now);
-        assert!(answer.status < 300, "{}", String::from_utf8_lossy(&answer.body));
+        self.patch(&place_of(object), ("application/apply-patch+yaml", manager), object);
     }
 
     /// Changes an object by hand.
@@ -98,12 +89,14 @@ impl State {
     /// The model refuses it: the test is wrong.
     pub fn edit(&mut self, kind: &str, [namespace, name]: [&str; 2], patch: &Value) {
         let target = place_of(&json!({"kind": kind, "metadata": {"namespace": namespace, "name": name}}));
-        let (query, media) =
-            (vec![("fieldManager".to_owned(), "kubectl-edit".to_owned())], "application/merge-patch+json".to_owned());
-        let body = patch.to_string().into();
+        self.patch(&target, ("application/merge-patch+json", "kubectl-edit"), patch);
+    }
+
+    fn patch(&mut self, target: &Target, (media, manager): (&str, &str), body: &Value) {
+        let query = [("fieldManager", manager), ("force", "true")].map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+        let (path, media, body) = (target.path(), media.to_owned(), body.to_string().into());
         let now = self.now();
-        let answer =
-            self.cluster.answer(&Request { method: "PATCH".into(), path: path_of(&target), query, media, body }, now);
+        let answer = self.cluster.answer(&Request { method: "PATCH".into(), path, query, media, body }, now);
         assert!(answer.status < 300, "{}", String::from_utf8_lossy(&answer.body));
     }
 
@@ -145,15 +138,6 @@ fn place_of(object: &Value) -> Target {
     let resource = Resource::of_kind(&kind).unwrap_or_else(|| panic!("kind {kind} is not served"));
     let namespace = if resource.namespaced { text(&object["metadata"]["namespace"]) } else { String::new() };
     Target { resource, namespace, name: text(&object["metadata"]["name"]), subresource: String::new() }
-}
-
-fn path_of(target: &Target) -> String {
-    let root = if target.resource.group.is_empty() { "/api" } else { "/apis" };
-    let namespace = match target.namespace.as_str() {
-        "" => String::new(),
-        namespace => format!("/namespaces/{namespace}"),
-    };
-    format!("{root}/{}{namespace}/{}/{}", target.resource.api_version(), target.resource.plural, target.name)
 }
 
 /// What the CA sees.

@@ -32,7 +32,6 @@ pub struct Breach {
 #[derive(Default)]
 pub struct Tally {
     pub plans: usize,
-    pub points: usize,
     pub breaches: Vec<Breach>,
 }
 
@@ -40,7 +39,6 @@ impl Tally {
     /// Both together.
     pub fn and(mut self, other: Tally) -> Tally {
         self.plans += other.plans;
-        self.points += other.points;
         self.breaches.extend(other.breaches);
         self
     }
@@ -110,7 +108,7 @@ impl Case {
         let what = self.breaches(ended);
         let breach = Breach { plan: format!("{}: {plan}", self.name), what };
         let breaches = Some(breach).filter(|b| !b.what.is_empty()).into_iter().collect();
-        Tally { plans: 1, points: 1, breaches }
+        Tally { plans: 1, breaches }
     }
 
     /// Every breach by a run that should have ended as this case does.
@@ -150,11 +148,11 @@ impl Case {
 
     /// T3: requests go wrong as these plans say.
     pub fn faults(&self, plans: &[Rule], effort: Effort, budget: Budget) -> Tally {
-        let plans: Vec<&Rule> =
-            plans.iter().step_by(if effort.stride == 1 { 1 } else { effort.stride * FAULTS_PER_CRASH }).collect();
+        let plans: Vec<&Rule> = plans.iter().step_by(effort.sparser(FAULTS_PER_CRASH).stride).collect();
         budget.work(&plans, |rule| {
             let run = Run { troubles: Troubles::of((*rule).clone()), ..Run::of(&self.script) };
-            self.judge(format!("{rule:?}"), &run.from(self.start.clone()))
+            let case = self.with_orders(self.wanted.extra_orders.max(rule.lost_orders()));
+            case.judge(format!("{rule:?}"), &run.from(self.start.clone()))
         })
     }
 }
@@ -164,11 +162,11 @@ pub fn walk(words: &Vocabulary, saas: &Value, seed: u64, length: usize) -> Tally
     let specs = words.walk(saas, seed, length);
     let what = strays(&specs);
     if what.is_empty() {
-        return Tally { plans: 1, points: length, breaches: Vec::new() };
+        return Tally { plans: 1, breaches: Vec::new() };
     }
     let (specs, what) = shrunk(specs, what);
     let plan = format!("walk with seed {seed} from {}, shrunk to:{}", saas["metadata"]["name"], told(&specs));
-    Tally { plans: 1, points: length, breaches: vec![Breach { plan, what }] }
+    Tally { plans: 1, breaches: vec![Breach { plan, what }] }
 }
 
 /// Where a walk ends elsewhere than its last spec alone. Both have the ground of the whole walk: only the way differs.

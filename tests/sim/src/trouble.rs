@@ -77,6 +77,21 @@ pub struct Troubles {
     pub flaw: Option<Flaw>,
 }
 
+impl Rule {
+    /// How many requests to place an ACME order are carried out while nobody learns the order's address: no CA says it
+    /// again, so each is an order more (<https://www.rfc-editor.org/rfc/rfc8555#section-7.4>).
+    pub fn lost_orders(&self) -> usize {
+        let nothing_is_done = matches!(
+            self.trouble,
+            Trouble::CrashBefore
+                | Trouble::Answer { .. }
+                | Trouble::Hangup { done: false }
+                | Trouble::Silence { done: false }
+        );
+        if self.what == "POST ca /order" && !nothing_is_done { self.times } else { 0 }
+    }
+}
+
 impl Troubles {
     /// A trouble of one request: the first that fits after so many.
     pub fn one(what: &str, after: usize, trouble: Trouble) -> Troubles {

@@ -97,6 +97,15 @@ pub struct Target {
 }
 
 impl Target {
+    /// The path that names it.
+    pub fn path(&self) -> String {
+        let root = if self.resource.group.is_empty() { "api" } else { "apis" };
+        let room = if self.namespace.is_empty() { String::new() } else { format!("/namespaces/{}", self.namespace) };
+        let rest = [&self.name, &self.subresource].into_iter().filter(|part| !part.is_empty());
+        let rest: String = rest.map(|part| format!("/{part}")).collect();
+        format!("/{root}/{}{room}/{}{rest}", self.resource.api_version(), self.resource.plural)
+    }
+
     /// Reads a path; `None` where nothing is served.
     pub fn of(path: &str) -> Option<Target> {
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -127,6 +136,7 @@ mod tests {
     #[test]
     fn a_path_names_a_resource_its_namespace_and_its_part() {
         let target = Target::of("/apis/golive.dev/v1alpha1/namespaces/shop/saasdeployments/hello/status").unwrap();
+        assert_eq!(target.path(), "/apis/golive.dev/v1alpha1/namespaces/shop/saasdeployments/hello/status");
         let Target { resource, namespace, name, subresource } = target;
         assert_eq!((resource.kind, namespace.as_str()), ("SaasDeployment", "shop"));
         assert_eq!((name.as_str(), subresource.as_str()), ("hello", "status"));

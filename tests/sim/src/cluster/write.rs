@@ -35,8 +35,11 @@ struct Entry {
 impl Entry {
     /// Who owns what was written before anybody was asked who he is.
     fn before(fields: Fields, writer: Writer<'_>) -> Entry {
-        let (manager, subresource) = ("before-first-apply".into(), writer.subresource.to_owned());
-        Entry { manager, operation: "Update", subresource, fields }
+        Entry::of(Writer { manager: "before-first-apply", ..writer }, "Update", fields)
+    }
+
+    fn of(writer: Writer<'_>, operation: &'static str, fields: Fields) -> Entry {
+        Entry { manager: writer.manager.to_owned(), operation, subresource: writer.subresource.to_owned(), fields }
     }
 
     fn read(value: &Value) -> Option<Entry> {
@@ -110,8 +113,7 @@ pub fn apply(resource: &Resource, live: &Value, config: &Value, writer: Writer<'
     let removed = fields::removed(&have, &merged, schema);
     entries.iter_mut().for_each(|entry| entry.fields = fields::minus(&entry.fields, &removed));
     put(&mut object, merged);
-    let (manager, subresource) = (writer.manager.to_owned(), writer.subresource.to_owned());
-    entries.push(Entry { manager, operation: "Apply", subresource, fields: wanted });
+    entries.push(Entry::of(writer, "Apply", wanted));
     set_entries(&mut object, resource, &entries);
     trim(resource, &mut object);
     default(resource, &mut object);
@@ -230,8 +232,7 @@ fn credit(entries: &mut Vec<Entry>, changed: &Fields, writer: Writer<'_>) {
     let others = entries.iter_mut().filter(|entry| !entry.is_of("Update", writer));
     others.for_each(|entry| entry.fields = fields::minus(&entry.fields, changed));
     if !changed.is_empty() && !entries.iter().any(|entry| entry.is_of("Update", writer)) {
-        let (manager, subresource) = (writer.manager.to_owned(), writer.subresource.to_owned());
-        entries.push(Entry { manager, operation: "Update", subresource, fields: Fields::new() });
+        entries.push(Entry::of(writer, "Update", Fields::new()));
     }
     entries.iter_mut().filter(|e| e.is_of("Update", writer)).for_each(|e| fields::union(&mut e.fields, changed));
 }

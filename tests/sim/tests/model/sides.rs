@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use sim::cluster::Cluster;
 use sim::cluster::answer::Request;
-use sim::cluster::resource::Resource;
+use sim::cluster::resource::{Resource, Target};
 use sim::cluster::write;
 use world::World;
 
@@ -32,7 +32,7 @@ pub trait Side {
 
     /// Does what an [`Ask`] says.
     async fn ask(&mut self, ask: &Ask) -> Outcome<Told> {
-        let read = Request { method: "GET".into(), path: path(ask, true), ..Request::default() };
+        let read = Request { method: "GET".into(), path: path(ask, true, ""), ..Request::default() };
         let (found, before) = self.send(read).await?;
         let before = if found == 200 { before } else { Value::Null };
         let (code, answer) = self.send(request(ask, &before)).await?;
@@ -51,12 +51,11 @@ fn version(object: &Value) -> &str {
     object["metadata"]["resourceVersion"].as_str().unwrap_or_default()
 }
 
-fn path(ask: &Ask, named: bool) -> String {
+/// The path of an object or, where it is not named, of its collection.
+fn path(ask: &Ask, named: bool, subresource: &str) -> String {
     let Some(resource) = Resource::of_kind(ask.kind) else { return String::new() };
-    let root = if resource.group.is_empty() { "api" } else { "apis" };
-    let room = if resource.namespaced { format!("/namespaces/{}", ask.namespace) } else { String::new() };
-    let name = if named { format!("/{}", ask.name) } else { String::new() };
-    format!("/{root}/{}{room}/{}{name}", resource.api_version(), resource.plural)
+    let name = if named { ask.name.to_owned() } else { String::new() };
+    Target { resource, namespace: ask.namespace.clone(), name, subresource: subresource.into() }.path()
 }
 
 /// The request as this side understands it: with the versions that it gave.
@@ -89,8 +88,7 @@ fn request(ask: &Ask, before: &Value) -> Request {
     if matches!(ask.verb, Verb::Apply { force: true, .. }) {
         query.push(("force".to_owned(), "true".to_owned()));
     }
-    let part = if ask.subresource.is_empty() { String::new() } else { format!("/{}", ask.subresource) };
-    let path = path(ask, !matches!(ask.verb, Verb::Create(_) | Verb::List)) + &part;
+    let path = path(ask, !matches!(ask.verb, Verb::Create(_) | Verb::List), ask.subresource);
     let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
     Request { method: method.into(), path, query, media: media.into(), body }
 }
