@@ -140,6 +140,49 @@ fn without_a_certificate_no_listener_names_it_and_what_served_stays() {
     assert!(steps.kept.contains(&(Kind::HttpRoute, "csvboard".into())));
 }
 
+/// An application with so many hosts, each path of which is treated in its own way; and a world that is certain of them.
+fn many(hosts: usize, config: &str, facts: Facts) -> (SaasDeployment, World) {
+    let mut saas = csvboard();
+    saas.spec.domains = (1..=hosts).map(|number| format!("{number}.example.com")).collect();
+    saas.spec.redirect_from = Vec::new();
+    let paths = (1..=17).map(|number| json!({"path": format!("/{number}")}));
+    saas.spec.routes = serde_json::from_value(paths.chain([json!({"path": "/"})]).collect()).unwrap();
+    let mut world = world(config, facts);
+    if let Ok(Some(certificate)) = &mut world.certificate {
+        certificate.names = saas.spec.domains.iter().cloned().collect();
+    }
+    (saas, world)
+}
+
+#[test]
+fn what_one_route_cannot_take_is_divided_and_nothing_is_lost() {
+    let (saas, world) = many(30, "gateway: {class: c}", Facts::default());
+    let steps = edge(&saas, &world);
+    let lists = |route: &golive::plan::Manifest| {
+        let spec = &route.body["spec"];
+        ["hostnames", "rules", "parentRefs"].map(|field| spec[field].as_array().cloned().unwrap_or_default())
+    };
+    let secure = steps.manifests.iter().filter(|m| m.kind == Kind::HttpRoute && !m.name.contains("http")).map(lists);
+    let mut led = Vec::new();
+    for [hosts, rules, parents] in secure {
+        assert!(hosts.len() <= 16 && rules.len() <= 16 && parents.len() == hosts.len());
+        led.extend(hosts.iter().flat_map(|host| rules.iter().map(move |rule| format!("{host} {}", rule["matches"]))));
+    }
+    let all: BTreeSet<&String> = led.iter().collect();
+    assert_eq!((led.len(), all.len()), (30 * 19, 30 * 19), "17 paths, `/` and what is cached");
+}
+
+#[test]
+fn more_hosts_than_a_gateway_has_listeners_for_are_refused_whole() {
+    let (saas, many_world) = many(33, "gateway: {class: c}", Facts::default());
+    let refusal = plan(&saas, &many_world).parts.remove(&Part::Edge).unwrap().err().unwrap();
+    assert_eq!(refusal.reason, "TooManyHosts");
+    assert!(refusal.message.contains("33 hosts") && refusal.message.contains("listeners for 32"));
+    // The platform's Gateway has its own listeners.
+    let (saas, world) = many(33, SHARED, shared(&[], Value::Null));
+    assert_eq!(edge(&saas, &world).waits.unwrap().reason, "RoutePending");
+}
+
 #[test]
 fn traefiks_kinds_are_used_only_where_the_cluster_has_them() {
     let mut world = world(INGRESS, class("traefik.io/ingress-controller"));

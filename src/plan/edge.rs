@@ -29,6 +29,9 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
     }
     ask.hosts().iter().try_for_each(|host| ask.is_free(host))?;
     let way = ask.way()?;
+    if matches!(way, Way::Own | Way::Listeners(_)) {
+        ask.has_room()?;
+    }
     match way {
         Way::Own => ask.by_own_gateway(&mut steps),
         Way::Shared(gateway) => ask.by_shared_gateway(gateway, &mut steps),
@@ -128,19 +131,19 @@ impl<'a> Ask<'a> {
         self.saas.spec.edge.as_ref().and_then(|edge| edge.https_redirect).unwrap_or(true)
     }
 
-    /// The way to the solver of http-01 challenges.
+    /// The ways to the solver of http-01 challenges.
     ///
     /// # Errors
     /// There is no way to make routes.
-    pub fn solver_route(self, service: &str, (path, hosts): (&str, &[String])) -> Result<Manifest, Hold> {
+    pub fn solver_routes(self, service: &str, (path, hosts): (&str, &[String])) -> Result<Vec<Manifest>, Hold> {
         match self.way()? {
             Way::Ingress | Way::Traefik => {
                 let leads = [Leads { path: path.to_owned(), strip: false, service: service.to_owned() }];
-                Ok(self.ingress(service, hosts, &leads))
+                Ok(vec![self.ingress(service, hosts, &leads)])
             }
             _ => {
-                let rules = json!([{"matches": [prefix(path)], "backendRefs": [backend(service)]}]);
-                Ok(self.http_route(service, ("http", hosts), rules))
+                let rule = json!({"matches": [prefix(path)], "backendRefs": [backend(service)]});
+                Ok(self.http_routes(service, ("http", hosts), &[rule]))
             }
         }
     }

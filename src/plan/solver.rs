@@ -43,9 +43,8 @@ impl Ask<'_> {
         steps.declare(Manifest::new(Kind::Service, name.clone(), service));
         steps.declare(Manifest::new(Kind::NetworkPolicy, name.clone(), self.solver_policy()));
         let hosts: Vec<String> = challenges.iter().map(|c| c.name.clone()).collect();
-        if let Some(route) = steps.or_wait(self.solver_route(&name, (PATH, &hosts))) {
-            steps.declare(route);
-        }
+        let routes = steps.or_wait(self.solver_routes(&name, (PATH, &hosts)));
+        routes.into_iter().flatten().for_each(|route| steps.declare(route));
     }
 
     fn solver_policy(self) -> Value {

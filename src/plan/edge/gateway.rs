@@ -9,10 +9,16 @@ use crate::config::Shared;
 use crate::fault::Hold;
 use crate::ground::SharedGateway;
 use crate::kinds::Kind;
+use crate::plan::names::joined;
 use crate::plan::{Ask, Manifest, Steps};
 
 /// The feature that a GatewayClass names when its gateways take ListenerSets.
 const LISTENER_SET: &str = "ListenerSet";
+/// What an HTTPRoute takes at most, of hosts and of rules:
+/// <https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec>.
+const MOST: usize = 16;
+/// What a Gateway or a ListenerSet takes at most: <https://gateway-api.sigs.k8s.io/reference/spec/#gatewayspec>.
+const LISTENERS: usize = 64;
 
 impl<'a> Ask<'a> {
     /// The way by the platform's Gateway. Listeners of our own need a class that can, where it says what it can, and
@@ -63,19 +69,37 @@ impl<'a> Ask<'a> {
     }
 
     fn declare_routes(self, steps: &mut Steps) {
-        let hosts = self.hosts();
-        if !self.has_no_parents("http", &hosts) {
-            steps.declare(self.http_route(&self.named("http"), ("http", &hosts), self.plain_rules()));
+        self.plain_routes().into_iter().for_each(|route| steps.declare(route));
+        let secured = self.is_secured().is_ok();
+        for route in self.secure_routes() {
+            match secured {
+                true => steps.declare(route),
+                false => steps.keep(route.kind, route.name),
+            }
         }
-        let (name, redirect) = (self.name(), self.named("redirect"));
-        if self.is_secured().is_err() {
-            return [name, redirect].into_iter().for_each(|name| steps.keep(Kind::HttpRoute, name));
-        }
+    }
+
+    fn plain_routes(self) -> Vec<Manifest> {
+        self.http_routes(&self.named("http"), ("http", &self.hosts()), &self.plain_rules())
+    }
+
+    fn secure_routes(self) -> Vec<Manifest> {
         let spec = &self.saas.spec;
-        steps.declare(self.http_route(&name, ("https", &spec.domains), self.rules(true)));
-        if !spec.redirect_from.is_empty() {
-            steps.declare(self.http_route(&redirect, ("https", &spec.redirect_from), self.redirect_rules()));
+        let to_application = self.http_routes(&self.name(), ("https", &spec.domains), &self.rules(true));
+        let redirect = ("https", &spec.redirect_from[..]);
+        [to_application, self.http_routes(&self.named("redirect"), redirect, &self.redirect_rules())].concat()
+    }
+
+    /// Whether a Gateway or ListenerSet has room for the listeners of every host.
+    pub(super) fn has_room(self) -> Result<(), Hold> {
+        let (hosts, most) = (self.hosts().len(), LISTENERS / 2);
+        if hosts <= most {
+            return Ok(());
         }
+        let message = format!(
+            "`domains` and `redirectFrom` name {hosts} hosts, and a Gateway has listeners for {most}: name fewer, or divide them among several SaasDeployments"
+        );
+        Err(Hold::person("TooManyHosts", message))
     }
 
     /// One plain listener for each host, and a secure one for each that the certificate covers: a host that is added
@@ -100,10 +124,17 @@ impl<'a> Ask<'a> {
         plain.chain(covered).collect()
     }
 
-    /// A route of some hosts, on the listeners of a scheme.
-    pub(super) fn http_route(self, name: &str, (scheme, hosts): (&str, &[String]), rules: Value) -> Manifest {
-        let spec = json!({"parentRefs": self.parents(scheme, hosts), "hostnames": hosts, "rules": rules});
-        Manifest::new(Kind::HttpRoute, name, json!({"spec": spec}))
+    /// Routes of some hosts, on the listeners of a scheme: as many as hosts and rules need.
+    pub(super) fn http_routes(self, name: &str, scope: (&str, &[String]), rules: &[Value]) -> Vec<Manifest> {
+        let (scheme, hosts) = scope;
+        let whole = hosts.chunks(MOST).flat_map(|hosts| rules.chunks(MOST).map(move |rules| (hosts, rules)));
+        let route = |(at, (hosts, rules)): (usize, (&[String], &[Value]))| {
+            let name = if at == 0 { name.to_owned() } else { joined(name, &(at + 1).to_string()) };
+            let parents = Some(self.parents(scheme, hosts)).filter(|parents| !parents.is_empty())?;
+            let spec = json!({"parentRefs": parents, "hostnames": hosts, "rules": rules});
+            Some(Manifest::new(Kind::HttpRoute, name, json!({"spec": spec})))
+        };
+        whole.enumerate().filter_map(route).collect()
     }
 
     /// The listeners that some hosts attach to. They are named: a route on all listeners of a Gateway would send what
@@ -134,27 +165,23 @@ impl<'a> Ask<'a> {
         names.into_iter().map(parent).collect()
     }
 
-    fn has_no_parents(self, scheme: &str, hosts: &[String]) -> bool {
-        self.parents(scheme, hosts).is_empty()
-    }
-
     /// What plain HTTP gets: a redirect, unless the user asked for none.
-    fn plain_rules(self) -> Value {
+    fn plain_rules(self) -> Vec<Value> {
         if !self.redirects() {
             return self.rules(false);
         }
         let filter = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}});
-        json!([{"matches": [prefix("/")], "filters": [filter]}])
+        vec![json!({"matches": [prefix("/")], "filters": [filter]})]
     }
 
     /// Sends other hosts to the first domain.
-    fn redirect_rules(self) -> Value {
+    fn redirect_rules(self) -> Vec<Value> {
         let to = json!({"scheme": "https", "hostname": self.saas.spec.domains.first(), "statusCode": 301});
-        json!([{"matches": [prefix("/")], "filters": [{"type": "RequestRedirect", "requestRedirect": to}]}])
+        vec![json!({"matches": [prefix("/")], "filters": [{"type": "RequestRedirect", "requestRedirect": to}]})]
     }
 
     /// One rule for each path that is treated in its own way.
-    fn rules(self, secure: bool) -> Value {
+    fn rules(self, secure: bool) -> Vec<Value> {
         let rule = |treatment: Treatment| {
             let mut filters = self.header_filters(secure, treatment.cache);
             filters.extend(treatment.stripped.map(|route| stripped(&treatment.path, &route)));
@@ -230,15 +257,9 @@ impl<'a> Ask<'a> {
 
     /// Whether every route was taken.
     pub(super) fn are_accepted(self) -> Result<(), Hold> {
-        if !self.has_no_parents("http", &self.hosts()) {
-            self.is_accepted(&self.named("http"))?;
-        }
+        self.plain_routes().iter().try_for_each(|route| self.is_accepted(&route.name))?;
         self.is_secured()?;
-        self.is_accepted(&self.name())?;
-        match self.saas.spec.redirect_from.is_empty() {
-            true => Ok(()),
-            false => self.is_accepted(&self.named("redirect")),
-        }
+        self.secure_routes().iter().try_for_each(|route| self.is_accepted(&route.name))
     }
 
     fn is_accepted(self, route: &str) -> Result<(), Hold> {
