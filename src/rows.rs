@@ -275,11 +275,12 @@ pub struct Monitor {
     pub alert_after_seconds: u32,
 }
 
+/// An object has one monitor in an account: whatever changes, it keeps its history.
 impl Row for Monitor {
-    type Key = String;
+    type Key = &'static str;
 
-    fn key(&self) -> String {
-        self.url.clone()
+    fn key(&self) -> &'static str {
+        "monitor"
     }
 }
 

@@ -64,7 +64,9 @@ impl Observer {
         world: &World,
     ) -> BTreeMap<String, Seen<Table<Endpoint>>> {
         let stripe = saas.spec.payments.as_ref().and_then(|payments| payments.stripe.as_ref());
-        let named = stripe.map(|stripe| stripe.account.clone());
+        let trial =
+            stripe.and_then(|stripe| stripe.start_in_test_mode.as_ref()).map(|trial| Some(trial.account.clone()));
+        let named = stripe.map(|stripe| stripe.account.clone()).into_iter().chain(trial);
         let accounts = used(Ask { saas, world }, "payments", Vendor::Stripe, named);
         let reads = accounts.iter().map(|name| async { self.vendors.endpoints(&self.accounts.access(name)?).await });
         let seen = join_all(reads).await;
@@ -117,10 +119,11 @@ fn remembered(world: &World, part: &str) -> BTreeSet<String> {
     accounts.into_iter().filter(|r| r.part == part).map(|r| r.account).collect()
 }
 
-/// The accounts to look at for a part: remembered ones, and the one that the spec uses (`Some(None)`: the default).
-fn used(ask: Ask<'_>, part: &str, vendor: Vendor, named: Option<Option<String>>) -> BTreeSet<String> {
+/// The accounts to look at for a part: remembered ones, and those that the spec uses (`None`: the default).
+fn used(ask: Ask<'_>, part: &str, vendor: Vendor, named: impl IntoIterator<Item = Option<String>>) -> BTreeSet<String> {
     let mut accounts = remembered(ask.world, part);
-    accounts.extend(named.and_then(|named| Some(ask.account(vendor, named.as_deref()).ok()?.0.to_owned())));
+    let known = |named: Option<String>| Some(ask.account(vendor, named.as_deref()).ok()?.0.to_owned());
+    accounts.extend(named.into_iter().filter_map(known));
     accounts
 }
 

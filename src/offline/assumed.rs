@@ -74,12 +74,19 @@ fn used(saas: &SaasDeployment) -> Vec<(Vendor, Option<String>)> {
     }
     let stripe = spec.payments.as_ref().and_then(|payments| payments.stripe.as_ref());
     used.extend(stripe.map(|stripe| (Vendor::Stripe, stripe.account.clone())));
+    used.extend(trial(saas).map(|account| (Vendor::Stripe, Some(account.to_owned()))));
     let monitors = spec.monitors.clone().unwrap_or_default();
     used.extend(monitors.uptime.map(|uptime| (Vendor::UptimeRobot, uptime.account)));
     used.extend(monitors.sentry.map(|sentry| (Vendor::Sentry, sentry.account)));
     let targets = spec.backup.iter().flat_map(|backup| &backup.to);
     used.extend(targets.map(|to| (Vendor::S3, Some(to.account.clone()))));
     used
+}
+
+/// The account of a trial in test mode.
+fn trial(saas: &SaasDeployment) -> Option<&str> {
+    let stripe = saas.spec.payments.as_ref()?.stripe.as_ref()?;
+    stripe.start_in_test_mode.as_ref().map(|trial| trial.account.as_str())
 }
 
 /// Adds the accounts that the spec uses and the file does not have.
@@ -92,7 +99,7 @@ fn assume_accounts(saas: &SaasDeployment, world: &mut World) -> Vec<String> {
             .any(|account| vendor.is_of(&account.object.spec) && account.object.spec.default == Some(true));
         let known = named.as_ref().map_or(has_default, |name| world.accounts.contains_key(name));
         let name = named.clone().unwrap_or_else(|| vendor.word().to_lowercase());
-        if let (false, Some(account)) = (known, account(saas, vendor, named.is_none())) {
+        if let (false, Some(account)) = (known, account(saas, vendor, named.as_deref())) {
             let default = if named.is_none() { ", the default" } else { "" };
             told.push(format!("ProviderAccount {name} (`{}`{default})", vendor.word()));
             world.accounts.insert(name.clone(), granted(Arc::new(account)));
@@ -115,9 +122,10 @@ fn fill_tables(saas: &SaasDeployment, world: &mut World) {
     world.projects = sentry.into_iter().map(|name| (name, Ok(Arc::default()))).collect();
 }
 
-fn account(saas: &SaasDeployment, vendor: Vendor, default: bool) -> Option<ProviderAccount> {
+fn account(saas: &SaasDeployment, vendor: Vendor, named: Option<&str>) -> Option<ProviderAccount> {
     let key = json!({"name": "assumed", "key": "assumed"});
-    let mode = if saas.spec.environment == Environment::Production { "Live" } else { "Test" };
+    let on_trial = named.is_some() && named == trial(saas);
+    let mode = if saas.spec.environment == Environment::Production && !on_trial { "Live" } else { "Test" };
     let block = match vendor {
         Vendor::Cloudflare => json!({"accountId": "0".repeat(32), "tokenSecret": key}),
         Vendor::Acme => {
@@ -131,7 +139,7 @@ fn account(saas: &SaasDeployment, vendor: Vendor, default: bool) -> Option<Provi
             "credentialsSecret": {"name": "assumed"}, "encryptionSecret": key,
         }),
     };
-    let spec = BTreeMap::from([("default", Value::Bool(default)), (vendor.word(), block)]);
+    let spec = BTreeMap::from([("default", Value::Bool(named.is_none())), (vendor.word(), block)]);
     Some(ProviderAccount::new("assumed", serde_json::from_value(json!(spec)).ok()?))
 }
 

@@ -10,15 +10,18 @@ use jiff::SignedDuration;
 use super::claims::Vendor;
 use super::names::hash_of;
 use super::secrets::derived;
-use super::{Action, Ask, Steps, Verdict};
+use super::{Action, Ask, Part, Steps, Verdict};
 use crate::api::{Environment, EventPreset, Stripe, StripeMode, StripeWebhook};
 use crate::fault::Hold;
 use crate::rows::{Change, Endpoint, Held};
 use crate::vault::{Issued, Note, Remembered, Webhook};
-use crate::world::Table;
+use crate::world::{Account, Table};
 
 /// How long both endpoints of a rotation deliver, after the pods know the new secret.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long until a trial is looked at again: the other parts' conditions are known only after a pass.
+const TRIAL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What `preset: Subscriptions` stands for: <https://docs.stripe.com/billing/subscriptions/webhooks>.
 const SUBSCRIPTIONS: [&str; 6] = [
@@ -72,6 +75,7 @@ impl Ask<'_> {
         if let Some(account) = &account {
             self.remember(account, &mut steps);
             self.webhooks().iter().for_each(|webhook| self.webhook_steps(webhook, account, &mut steps));
+            self.tell_of_trial(account, &mut steps);
         }
         if self.may_retire(account.as_deref()) {
             account.iter().for_each(|account| self.drop_slots(account, &mut steps));
@@ -85,15 +89,20 @@ impl Ask<'_> {
     /// Whether endpoints that the spec no longer names may go: once those that it names stand and every pod knows their
     /// secrets. An account that cannot be told is no reason to remove anything.
     fn may_retire(self, account: Option<&str>) -> bool {
-        let stands = |webhook: &&StripeWebhook| {
-            let slot = self.world.webhook(&webhook.secret_env);
-            slot.is_some_and(|slot| slot.current.is_some() && Some(slot.account.as_str()) == account)
-        };
         match (self.stripe(), account) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(_), Some(_)) => self.webhooks().iter().all(stands) && self.is_environment_rolled(),
+            (Some(_), Some(account)) => self.delivers_by(account),
         }
+    }
+
+    /// Whether every webhook's endpoint stands in an account, and every pod knows its secret.
+    fn delivers_by(self, account: &str) -> bool {
+        let stands = |webhook: &&StripeWebhook| {
+            let slot = self.world.webhook(&webhook.secret_env);
+            slot.is_some_and(|slot| slot.current.is_some() && slot.account == account)
+        };
+        self.webhooks().iter().all(stands) && self.is_environment_rolled()
     }
 
     fn unbuilt_payments(self, steps: &mut Steps) {
@@ -103,18 +112,16 @@ impl Ask<'_> {
         let fields = [
             ("payments.razorpay", payments.razorpay.is_some()),
             ("payments.stripe.products", stripe.is_some_and(|s| !s.products.is_empty())),
-            ("payments.stripe.startInTestMode", stripe.is_some_and(|s| s.start_in_test_mode.is_some())),
             ("payments.stripe.webhooks.worker", of_workers),
         ];
         fields.into_iter().filter(|(_, used)| *used).for_each(|(field, _)| steps.wait(super::unsupported::hold(field)));
     }
 
-    /// The account in use, if it may be used here.
+    /// The account in use, if it may be used here: the spec's, or for a trial that of test mode.
     fn stripe_account(self, steps: &mut Steps) -> Option<String> {
         let stripe = self.stripe()?;
         let (name, account) = steps.or_wait(self.account(Vendor::Stripe, stripe.account.as_deref()))?;
-        let live = account.object.spec.stripe.as_ref().is_some_and(|s| s.mode == StripeMode::Live);
-        if live && self.saas.spec.environment != Environment::Production {
+        if is_live(account) && self.saas.spec.environment != Environment::Production {
             steps.wait(Hold::person(
                 "LiveKeyOutsideProduction",
                 format!(
@@ -124,7 +131,50 @@ impl Ask<'_> {
             ));
             return None;
         }
-        Some(name.to_owned())
+        match &stripe.start_in_test_mode {
+            Some(trial) if name != trial.account && !self.is_past_trial(&trial.account) => {
+                self.trial_account(&trial.account, steps)
+            }
+            _ => Some(name.to_owned()),
+        }
+    }
+
+    /// The account of a trial.
+    fn trial_account(self, named: &str, steps: &mut Steps) -> Option<String> {
+        let (name, account) = steps.or_wait(self.account(Vendor::Stripe, Some(named)))?;
+        if !is_live(account) {
+            return Some(name.to_owned());
+        }
+        let message = format!(
+            "ProviderAccount `{name}` is in live mode, and `payments.stripe.startInTestMode` names it: name a test account"
+        );
+        steps.wait(Hold::person("LiveKeyInTrial", message));
+        None
+    }
+
+    /// Whether a trial has succeeded, or comes too late: what has been live stays so.
+    fn is_past_trial(self, trial: &str) -> bool {
+        !self.left_accounts(Some(trial)).is_empty() || (self.delivers_by(trial) && self.is_else_ready())
+    }
+
+    /// Whether every condition of this generation but that of payments is True.
+    fn is_else_ready(self) -> bool {
+        let own = ["Ready", "Reconciling", "Stalled", Part::Payments.condition()];
+        let told = self.saas.status.iter().flat_map(|status| &status.conditions);
+        let mut others = told.filter(|c| !own.contains(&c.type_.as_str())).peekable();
+        others.peek().is_some()
+            && others.all(|c| c.status == "True" && c.observed_generation == self.saas.metadata.generation)
+    }
+
+    /// A trial is not live: it says so until it has succeeded.
+    fn tell_of_trial(self, account: &str, steps: &mut Steps) {
+        let trial = self.stripe().and_then(|stripe| stripe.start_in_test_mode.as_ref());
+        if trial.is_some_and(|trial| trial.account == account) {
+            let text = format!(
+                "on trial with ProviderAccount `{account}` in test mode: live endpoints follow once every other condition is True"
+            );
+            steps.wait(Hold::after("InTestMode", TRIAL, text));
+        }
     }
 
     fn remember(self, account: &str, steps: &mut Steps) {
@@ -310,6 +360,10 @@ struct Slot<'a> {
     account: &'a str,
     state: Option<Webhook>,
     ours: Vec<&'a Held<Endpoint>>,
+}
+
+fn is_live(account: &Account) -> bool {
+    account.object.spec.stripe.as_ref().is_some_and(|stripe| stripe.mode == StripeMode::Live)
 }
 
 fn payments_at(account: &str) -> Remembered {

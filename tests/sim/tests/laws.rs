@@ -153,3 +153,56 @@ fn an_object_that_the_server_did_not_let_go_is_let_go_again() {
     let ended = Run { troubles, ..Run::of(&case.script) }.from(case.start.clone());
     assert_eq!(case.breaches(&ended), Vec::<String>::new());
 }
+
+#[test]
+fn a_monitor_that_is_made_is_changed_and_not_made_again() {
+    let (_, live) = go_live(&subjects()[0]);
+    let (old, new) =
+        (monitor(&live.state), monitor(&after(with(|spec| spec["monitors"]["uptime"]["path"] = json!("/other")))));
+    assert!(old["url"] == "https://shop.example.com/health" && new["url"] == "https://shop.example.com/other");
+    assert_eq!(old["id"], new["id"]);
+}
+
+/// The one monitor that stands at UptimeRobot.
+fn monitor(state: &State) -> Value {
+    let monitors = state.vendors.inventory(false)["uptimerobot"]["monitors"].clone();
+    assert_eq!(monitors.as_array().map(Vec::len), Some(1), "{monitors}");
+    assert!(monitors[0]["id"].is_number(), "{monitors}");
+    monitors[0].clone()
+}
+
+#[test]
+fn a_trial_in_test_mode_goes_live_when_all_else_is_ready_and_leaves_nothing_of_the_trial() {
+    let mut shop = subjects()[0].clone();
+    shop["spec"]["payments"]["stripe"]["startInTestMode"] = json!({"account": "stripe-test"});
+    let (case, ended) = go_live(&shop);
+    let stands = |state: &State| {
+        let rows = state.vendors.inventory(true)["stripe"].clone();
+        ["live", "test"].map(|mode| rows[mode]["webhookEndpoints"].as_array().unwrap().len())
+    };
+    assert_eq!(stands(&ended.state), [1, 0]);
+    let states: Vec<_> = ended.writes.iter().filter_map(|write| write.states.as_ref()).collect();
+    assert!(states.iter().any(|(_, after)| stands(after) == [0, 1]), "nothing was tried in test mode");
+    let before = &states.iter().find(|(_, after)| stands(after)[0] == 1).unwrap().0;
+    let told = before.cluster.of_kind("SaasDeployment").next().unwrap().value.to_string();
+    assert!(told.contains("on trial with ProviderAccount `stripe-test`"), "{told}");
+    let effort = Effort { stride: 9, pairs: false, walks: 0 };
+    assert!(case.crashes(&ended, effort, budget()).breaches.is_empty());
+}
+
+#[test]
+fn what_is_live_is_not_put_on_trial() {
+    let trial = |spec: &mut Value| spec["payments"]["stripe"]["startInTestMode"] = json!({"account": "stripe-test"});
+    let (before, then) = (after(with(|_| {})), after(with(trial)));
+    assert_eq!(before.vendors.inventory(false)["stripe"], then.vendors.inventory(false)["stripe"]);
+}
+
+#[test]
+fn a_trial_with_a_live_key_is_refused() {
+    let mut shop = subjects()[0].clone();
+    shop["spec"]["payments"]["stripe"]["account"] = json!("stripe-test");
+    shop["spec"]["payments"]["stripe"]["startInTestMode"] = json!({"account": "stripe-live"});
+    let (_, ended) = go_live(&shop);
+    let told = ended.state.cluster.of_kind("SaasDeployment").next().unwrap().value["status"].to_string();
+    assert!(told.contains("LiveKeyInTrial") && endpoints(&ended.state) == 0, "{told}");
+}
