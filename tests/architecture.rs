@@ -109,3 +109,22 @@ fn exceptions_from_purity_are_where_they_are_known() {
     let unknown = |path: &PathBuf| !EXCEPTED.iter().any(|known| *path == root.join(known));
     assert_eq!(found.filter(unknown).collect::<Vec<_>>(), Vec::<PathBuf>::new());
 }
+
+/// The words that conditions and the logs of Jobs give as their reason.
+fn reasons(text: &str) -> Vec<&str> {
+    let after = |start: &'static str| text.split(start).skip(1);
+    let places = ["Hold::person(", "Hold::event(", "Hold::after(", "Failure::new(", "reason: "].into_iter();
+    let words = places.flat_map(after).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    words.filter(|word| word.starts_with(char::is_uppercase) && word.chars().all(char::is_alphabetic)).collect()
+}
+
+#[test]
+fn every_reason_is_explained_to_those_who_operate() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md")).unwrap();
+    let texts: Vec<String> = files("src").iter().map(|path| code(path)).collect();
+    let told: Vec<&str> = texts.iter().flat_map(|text| reasons(text)).collect();
+    assert!(told.len() > 40, "{told:?}");
+    let explained = |word: &str| word == "InSync" || word.ends_with("Pending") || page.contains(&format!("`{word}`"));
+    let missing: Vec<_> = told.into_iter().filter(|word| !explained(word)).collect();
+    assert!(missing.is_empty(), "docs/operations.md does not explain {missing:?}");
+}
