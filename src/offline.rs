@@ -33,7 +33,10 @@ type Accounts = BTreeMap<String, Arc<ProviderAccount>>;
 pub fn render(text: &str) -> Result<String, String> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(text).map_err(|e| format!("the manifest is not YAML: {e}"))?;
-    let ours: Vec<Value> = documents.into_iter().filter(|document| judge::schema_of(document).is_some()).collect();
+    let ours: Vec<Value> = documents
+        .into_iter()
+        .filter(|document| document["kind"].as_str().and_then(judge::schema_of).is_some())
+        .collect();
     refuse(&ours)?;
     let accounts = of_kind::<ProviderAccount>(&ours, "ProviderAccount")?;
     let accounts: Accounts =

@@ -1,7 +1,10 @@
 //! Judges an object by its definition as the API server does, without one: in its words, so that the same expectations
 //! serve for both, and with what the field is for as advice. The rules in CEL are judged by kube-cel, everything else here.
 
-use kube_cel::{Validator, apply_defaults};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use kube_cel::{CompiledSchema, Validator, apply_defaults, compile_schema};
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -10,23 +13,58 @@ use crate::api::crds;
 /// What an object may have beside its `metadata`.
 const OUTER: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
-/// The schema for an object, by its kind; `None` where the kind is not ours.
-pub fn schema_of(object: &Value) -> Option<Value> {
-    let crd = crds().into_iter().find(|crd| crd["spec"]["names"]["kind"] == object["kind"])?;
-    crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned()
+/// A kind of ours, by its definition.
+struct Definition {
+    schema: Value,
+    rules: CompiledSchema,
+}
+
+/// The definitions by their kinds: made once, for they cost far more than to judge an object does.
+static DEFINITIONS: LazyLock<BTreeMap<String, Definition>> = LazyLock::new(|| {
+    let definition = |crd: Value| {
+        let kind = crd.pointer("/spec/names/kind")?.as_str()?.to_owned();
+        let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema")?.clone();
+        let rules = compile_schema(&schema);
+        Some((kind, Definition { schema, rules }))
+    };
+    crds().into_iter().filter_map(definition).collect()
+});
+
+/// Every pattern of the definitions.
+static PATTERNS: LazyLock<BTreeMap<&str, Regex>> = LazyLock::new(|| {
+    let mut found = BTreeMap::new();
+    DEFINITIONS.values().for_each(|definition| patterns(&definition.schema, &mut found));
+    found
+});
+
+fn patterns(schema: &'static Value, found: &mut BTreeMap<&'static str, Regex>) {
+    let pattern = schema["pattern"].as_str().and_then(|text| Some((text, Regex::new(text).ok()?)));
+    found.extend(pattern);
+    let below = schema["properties"].as_object().into_iter().flat_map(Map::values);
+    let single = ["items", "additionalProperties"].into_iter().filter_map(|field| schema.get(field));
+    below.chain(single).for_each(|inner| patterns(inner, found));
+}
+
+/// The schema of a kind; `None` where it is not ours.
+pub fn schema_of(kind: &str) -> Option<&'static Value> {
+    DEFINITIONS.get(kind).map(|definition| &definition.schema)
 }
 
 /// An object with the defaults of its schema.
 pub fn defaulted(object: &Value) -> Value {
-    schema_of(object).map_or_else(|| object.clone(), |schema| apply_defaults(&schema, object))
+    let schema = object["kind"].as_str().and_then(schema_of);
+    schema.map_or_else(|| object.clone(), |schema| apply_defaults(schema, object))
 }
 
 /// What the API server would say against an object, or against its change.
 pub fn faults(object: &Value, before: Option<&Value>) -> Vec<String> {
-    let Some(schema) = schema_of(object) else { return vec![format!("no kind of golive's: {}", object["kind"])] };
+    let definition = object["kind"].as_str().and_then(|kind| DEFINITIONS.get(kind));
+    let Some(Definition { schema, rules }) = definition else {
+        return vec![format!("no kind of golive's: {}", object["kind"])];
+    };
     let mut found = around(object);
     found.extend(below(&schema["properties"]["spec"], &object["spec"], "spec"));
-    let judged = Validator::new().validate(&schema, object, before);
+    let judged = Validator::new().validate_compiled(rules, object, before);
     found.extend(judged.err().into_iter().flat_map(|errors| errors.into_vec()).map(|error| error.to_string()));
     found
 }
@@ -153,7 +191,7 @@ fn string(schema: &Value, text: &str, path: &str) -> Vec<String> {
     }
     let longest = schema["maxLength"].as_u64().filter(|longest| text.chars().count() as u64 > *longest);
     let long = longest.map(|longest| format!("{path}: Too long: may not be more than {longest} bytes"));
-    let unfit = |pattern: &&str| !Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
+    let unfit = |pattern: &&str| !PATTERNS.get(pattern).is_some_and(|pattern| pattern.is_match(text));
     let pattern = schema["pattern"].as_str().filter(unfit);
     let other = pattern.map(|pattern| format!("{path} in body should match '{pattern}'"));
     long.into_iter().chain(other).map(|fault| told(schema, fault)).collect()

@@ -2,8 +2,7 @@
 //!
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy>
 
-use std::sync::OnceLock;
-
+use golive::offline::judge::schema_of;
 use serde_json::{Map, Value, json};
 
 use super::resource::Resource;
@@ -50,10 +49,7 @@ pub enum Schema<'a> {
 impl<'a> Schema<'a> {
     /// The top of an object of a resource.
     pub fn top(resource: &Resource) -> Schema<'static> {
-        match crds().iter().find(|(kind, _)| kind == resource.kind) {
-            Some((_, schema)) => Schema::Declared(schema),
-            None => Schema::Named(""),
-        }
+        schema_of(resource.kind).map_or(Schema::Named(""), Schema::Declared)
     }
 
     /// A field of an object.
@@ -121,26 +117,14 @@ fn known(field: &str, first: &Value) -> List<'static> {
     }
 }
 
-/// The schemas of our kinds.
-fn crds() -> &'static [(String, Value)] {
-    static CRDS: OnceLock<Vec<(String, Value)>> = OnceLock::new();
-    CRDS.get_or_init(|| {
-        let crds = golive::api::crds();
-        let schema = |crd: &Value| crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
-        let kind = |crd: &Value| crd.pointer("/spec/names/kind").and_then(Value::as_str).unwrap_or_default().to_owned();
-        crds.iter().map(|crd| (kind(crd), schema(crd))).collect()
-    })
-}
-
 /// Whether objects of a resource show a status before they have one: it is stored with their first change.
 pub fn shows_status(resource: &Resource) -> bool {
-    let schema = crds().iter().find(|(kind, _)| kind == resource.kind).map(|(_, schema)| schema);
-    schema.is_some_and(|schema| schema.pointer("/properties/status/default").is_some())
+    schema_of(resource.kind).is_some_and(|schema| schema.pointer("/properties/status/default").is_some())
 }
 
 /// Fills in the defaults that a schema declares, as the API server does for custom resources.
 pub fn default(resource: &Resource, object: &mut Value) {
-    if let Some((_, schema)) = crds().iter().find(|(kind, _)| kind == resource.kind) {
+    if let Some(schema) = schema_of(resource.kind) {
         fill(schema, object);
     }
 }
