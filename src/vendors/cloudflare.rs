@@ -35,6 +35,7 @@ impl Access {
             scheme: Scheme::Bearer,
             roots,
             limit: LIMIT,
+            told: |_| None,
             explain,
             is_quota: |_| false,
             scope: Vec::new(),

@@ -32,6 +32,7 @@ impl Access {
             scheme: Scheme::Bearer,
             roots,
             limit: LIMIT,
+            told: |_| None,
             explain: |body| {
                 body["detail"].as_str().map(str::to_owned).or_else(|| body.as_object().map(|_| body.to_string()))
             },

@@ -39,6 +39,7 @@ impl Access {
             scheme: Scheme::Bearer,
             roots,
             limit: if live { LIVE } else { TEST },
+            told: |_| None,
             explain,
             is_quota: |_| false,
             scope: Vec::new(),

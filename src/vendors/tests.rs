@@ -70,6 +70,7 @@ fn access(vendor: &str, base: &str, number: usize) -> Access {
         _ => Access::sentry("a", Some(base), key(), None).of_team("a", "b"),
     };
     access.limit = transport::Limit { per_second: 1e9, burst: 1e9 };
+    access.told = |_| None;
     access
 }
 

@@ -138,6 +138,7 @@ impl Transport {
             result = self.attempt(access, &call).await;
         }
         let reply = result.map_err(|broken| silence(&broken, access, &call))?;
+        (access.told)(&reply).into_iter().for_each(|limit| gate.keep_to(limit));
         if let Some(lesson) = lesson(access, &reply) {
             gate.learn(&route, lesson);
         }

@@ -13,8 +13,10 @@ use crate::fault::{Fault, Seen};
 use crate::rows::{Created, Draft, Held, Id, Mark, Monitor, Provider};
 
 const BASE: &str = "https://api.uptimerobot.com/v3";
-/// The free plan's 10 requests a minute: <https://uptimerobot.com/api/>.
-const LIMIT: Limit = Limit { per_second: 10.0 / 60.0, burst: 10.0 };
+/// The free plan's 10 requests a minute: <https://uptimerobot.com/api/>. Paid plans tell theirs with each answer.
+const FREE: f64 = 10.0;
+/// The most that any plan has, in requests a minute.
+const MOST: f64 = 5000.0;
 
 /// How long lists may stay behind what was written: as long as the official Terraform provider waits at most.
 pub const LAG: Duration = Duration::from_secs(180);
@@ -29,7 +31,8 @@ impl Access {
             credential: key,
             scheme: Scheme::Bearer,
             roots,
-            limit: LIMIT,
+            limit: share(FREE),
+            told: of_plan,
             explain,
             is_quota: |body| {
                 body["code"] == "MONITOR_LIMIT" || body["message"].as_str().is_some_and(|text| text.contains("limit"))
@@ -37,6 +40,17 @@ impl Access {
             scope: Vec::new(),
         }
     }
+}
+
+/// Half of a minute's requests at once, and half in the course of it: never more than all of them in any minute.
+fn share(per_minute: f64) -> Limit {
+    Limit { per_second: per_minute / 120.0, burst: (per_minute / 2.0).floor() }
+}
+
+/// The limit of the account's plan: <https://uptimerobot.com/api/>.
+fn of_plan(reply: &Reply) -> Option<Limit> {
+    let per_minute: f64 = reply.header("x-ratelimit-limit")?.trim().parse().ok()?;
+    per_minute.is_finite().then(|| share(per_minute.clamp(FREE, MOST)))
 }
 
 fn explain(body: &Value) -> Option<String> {
@@ -285,6 +299,8 @@ impl Monitors<'_> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
@@ -292,6 +308,19 @@ mod tests {
         for (wire, text) in [("a &amp; b", "a & b"), ("&amp;lt;", "&lt;"), ("it&#39;s &quot;up&quot;", "it's \"up\"")] {
             assert_eq!(unescaped(wire), text);
         }
+    }
+
+    #[test]
+    fn the_plans_limit_is_kept_in_any_minute_and_nonsense_is_none() {
+        let told = |value: &str| {
+            let response = http::Response::builder().header("x-ratelimit-limit", value).body(Bytes::new()).unwrap();
+            of_plan(&Reply::of(response, jiff::Timestamp::UNIX_EPOCH, true))
+        };
+        for (value, per_minute) in [("10", 10.0), ("100", 100.0), ("0", 10.0), ("-7", 10.0), ("1e30", 5000.0)] {
+            let limit = told(value).unwrap();
+            assert!(limit.burst + limit.per_second * 60.0 <= per_minute && limit.burst >= 1.0, "{value}: {limit:?}");
+        }
+        assert_eq!(["", "many", "NaN", "inf"].map(told), [None; 4]);
     }
 
     #[test]

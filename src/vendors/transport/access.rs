@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::Explain;
+use super::{Explain, Reply};
 
 /// How many requests a credential may make.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Access {
     pub roots: Option<String>,
     /// The published limit, or our share of it.
     pub limit: Limit,
+    /// The limit of this very account, where the vendor tells it with its answers.
+    pub told: fn(&Reply) -> Option<Limit>,
     /// The vendor's own words in an error body.
     pub explain: Explain,
     /// Whether the body of a 403 tells of a plan that is full, and not of missing rights.

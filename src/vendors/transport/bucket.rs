@@ -54,6 +54,7 @@ impl Shut {
 }
 
 struct State {
+    limit: Limit,
     tokens: f64,
     at: Instant,
     shut: Option<Shut>,
@@ -62,20 +63,17 @@ struct State {
 }
 
 /// Lets requests of one credential through at its rate.
-pub struct Gate {
-    limit: Limit,
-    state: Mutex<State>,
-}
+pub struct Gate(Mutex<State>);
 
 impl Gate {
     /// An open gate with a full bucket.
     pub fn new(limit: Limit) -> Self {
-        let state = State { tokens: limit.burst, at: Instant::now(), shut: None, forbidden: HashMap::new() };
-        Gate { limit, state: Mutex::new(state) }
+        let state = State { limit, tokens: limit.burst, at: Instant::now(), shut: None, forbidden: HashMap::new() };
+        Gate(Mutex::new(state))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a place.
@@ -95,15 +93,20 @@ impl Gate {
         let mut state = self.state();
         state.shut.as_mut().map_or(Ok(()), |shut| shut.refuse(now))?;
         state.forbidden.get_mut(route).map_or(Ok(()), |shut| shut.refuse(now))?;
-        let earned = now.saturating_duration_since(state.at).as_secs_f64() * self.limit.per_second;
-        let tokens = (state.tokens + earned).min(self.limit.burst) - 1.0;
-        let wait = Duration::from_secs_f64((-tokens).max(0.0) / self.limit.per_second);
+        let earned = now.saturating_duration_since(state.at).as_secs_f64() * state.limit.per_second;
+        let tokens = (state.tokens + earned).min(state.limit.burst) - 1.0;
+        let wait = Duration::from_secs_f64((-tokens).max(0.0) / state.limit.per_second);
         if wait > PATIENCE {
             let message = format!("{who}: our own throttle is full, so that the vendor's limit holds");
             return Err(Fault::Throttled { message, after: wait });
         }
         (state.tokens, state.at) = (tokens, now);
         Ok(wait)
+    }
+
+    /// Goes by another limit from now on; what a larger burst adds has to be earned.
+    pub fn keep_to(&self, limit: Limit) {
+        self.state().limit = limit;
     }
 
     /// Others may have been told to wait while this one stood in line.
@@ -152,6 +155,18 @@ mod tests {
     async fn beyond_the_burst_requests_come_at_the_rate() {
         let (gate, started) = (gate(), Instant::now());
         for _ in 0..6 {
+            gate.pass("x", "GET /").await.unwrap();
+        }
+        assert_eq!(started.elapsed().as_secs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_the_vendor_tells_takes_the_place_of_the_assumed_one() {
+        let gate = Gate::new(Limit { per_second: 0.1, burst: 1.0 });
+        gate.pass("x", "GET /").await.unwrap();
+        gate.keep_to(Limit { per_second: 10.0, burst: 5.0 });
+        let started = Instant::now();
+        for _ in 0..20 {
             gate.pass("x", "GET /").await.unwrap();
         }
         assert_eq!(started.elapsed().as_secs(), 2);
