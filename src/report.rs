@@ -15,7 +15,7 @@ use crate::fault::{Hold, Until};
 use crate::kinds::Kind;
 use crate::plan::edge::Way;
 use crate::plan::names::hash;
-use crate::plan::{Action, Ask, Part, Plan, Verdict};
+use crate::plan::{Action, Ask, Part, Plan, Steps, Verdict};
 
 /// Longest message of a condition or note of an event.
 const LONGEST: usize = 1000;
@@ -106,15 +106,13 @@ fn state(verdict: &Verdict, done: &PartDone) -> State {
         Err(hold) => held(hold),
         Ok(steps) => match &steps.waits {
             Some(hold) => held(hold),
-            None if steps.actions.iter().any(|action| !matches!(action, Action::Note(_))) || !done.wrote.is_empty() => {
-                State {
-                    ready: false,
-                    reason: "Applied".into(),
-                    message: format!("changed: {}", done.words()),
-                    stalled: false,
-                    again: Some(SOON),
-                }
-            }
+            None if is_changing(steps, done) => State {
+                ready: false,
+                reason: "Applied".into(),
+                message: format!("changed: {}", done.words()),
+                stalled: false,
+                again: Some(SOON),
+            },
             None => State {
                 ready: true,
                 reason: "InSync".into(),
@@ -126,6 +124,12 @@ fn state(verdict: &Verdict, done: &PartDone) -> State {
     }
 }
 
+/// Whether a part is not yet what it was planned to be.
+fn is_changing(steps: &Steps, done: &PartDone) -> bool {
+    let acts = steps.actions.iter().any(|action| !matches!(action, Action::Note(_)));
+    !steps.upkeep && (acts || !done.wrote.is_empty())
+}
+
 fn conditions(ask: Ask<'_>, states: &BTreeMap<Part, State>) -> Vec<Condition> {
     if ask.saas.spec.suspend.unwrap_or(false) && ask.saas.metadata.deletion_timestamp.is_none() {
         let message = "`suspend` is set: golive looks at nothing and changes nothing until it is unset".to_owned();
@@ -133,6 +137,7 @@ fn conditions(ask: Ask<'_>, states: &BTreeMap<Part, State>) -> Vec<Condition> {
     }
     let first = |wanted: &dyn Fn(&State) -> bool| states.iter().find(|(_, state)| wanted(state));
     let worst = first(&|s| s.stalled)
+        .or_else(|| first(&|s| !s.ready && is_trouble(&s.reason)))
         .or_else(|| first(&|s| !s.ready && s.reason != "StagePending"))
         .or_else(|| first(&|s| !s.ready));
     let stalled = first(&|s| s.stalled);
@@ -272,9 +277,15 @@ fn changes(ask: Ask<'_>, conditions: &[Condition]) -> Vec<Said> {
     let awaited = |c: &Condition| old(&c.type_).is_some_and(|old| old.status != "True");
     let is_news = |c: &&Condition| match c.status.as_str() {
         "True" => c.type_ == "Ready" || (!live && awaited(c)),
-        _ => is_trouble(&c.reason),
+        _ => is_trouble(&c.reason) && !is_told_by_a_part(c, conditions),
     };
     changed.filter(is_news).map(said).collect()
+}
+
+/// Whether `Ready` only repeats what the condition of a part says.
+fn is_told_by_a_part(c: &Condition, conditions: &[Condition]) -> bool {
+    let says_so = |part: &Condition| c.message.starts_with(&format!("{}: ", part.type_));
+    c.type_ == "Ready" && conditions.iter().any(says_so)
 }
 
 /// A word for an event that stands for this text alone: one stage that fails after another is other news.
@@ -284,13 +295,19 @@ fn deed(what: &str, text: &str) -> String {
 
 /// Waiting and working is no trouble; everything else that is not ready is.
 fn is_trouble(reason: &str) -> bool {
-    !["Pending", "Issuing", "RollingOut", "StageRunning", "Applied"].iter().any(|word| reason.ends_with(word))
+    !["Pending", "Issuing", "RollingOut", "StageRunning", "Applied", "InTestMode"]
+        .iter()
+        .any(|word| reason.ends_with(word))
 }
 
-/// Writes although all was well and the plan has not changed since: somebody else changed the world.
+/// Writes although all was well with a part and the plan has not changed since: somebody else changed the world.
 fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
-    let live = ask.saas.status.iter().flat_map(|s| &s.conditions).find(|c| c.type_ == "Ready");
-    let was_live = live.is_some_and(|c| c.status == "True" && c.observed_generation == ask.saas.metadata.generation);
+    let generation = ask.saas.metadata.generation;
+    let conditions = || ask.saas.status.iter().flat_map(|status| &status.conditions);
+    let was_well = |part: &Part| {
+        let own = conditions().find(|c| c.type_ == part.condition());
+        own.is_some_and(|c| c.status == "True" && c.observed_generation == generation)
+    };
     let said = |(part, done): (&Part, &PartDone)| {
         let undone: Vec<&str> = done
             .before
@@ -308,7 +325,7 @@ fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
         };
         (!undone.is_empty()).then_some(told)
     };
-    done.parts.iter().filter(|_| was_live).filter_map(said).collect()
+    done.parts.iter().filter(|(part, _)| was_well(part)).filter_map(said).collect()
 }
 
 /// How the open requests stand.

@@ -12,26 +12,7 @@ use crate::vault::{Issued, Note, Webhook};
 /// Carries out a change at a vendor; says what it was, and whether it undoes what somebody else did there.
 pub async fn write(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &Writer<'_>) -> (Wrote, Seen<bool>) {
     let (what, result) = change(observer, ask, action, writer).await;
-    (Wrote { what, drift: !is_planned(ask, action) }, result)
-}
-
-/// Changes that golive makes by itself at rest: proofs for the CA come and go, endpoints rotate.
-fn is_planned(ask: Ask<'_>, action: &Action) -> bool {
-    let proof = |name: &str| name.starts_with("_acme-challenge.");
-    match action {
-        Action::Records { zone, changes, .. } => changes.iter().all(|change| match change {
-            Change::Create(row) | Change::Update(_, row) => proof(&row.name),
-            Change::Delete(id) => {
-                let table = ask.world.records.get(&zone.name).and_then(|seen| seen.as_ref().ok());
-                table.is_some_and(|table| table.iter().any(|held| held.id == *id && proof(&held.row.name)))
-            }
-        }),
-        Action::CreateEndpoint { env, .. } => {
-            ask.world.webhook(env).is_some_and(|webhook| webhook.current.is_some() && ask.is_listed(webhook))
-        }
-        Action::Endpoint { change: Change::Delete(_), .. } => true,
-        _ => false,
-    }
+    (Wrote { what, drift: !ask.is_upkeep(action) }, result)
 }
 
 async fn change(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &Writer<'_>) -> (String, Seen<bool>) {

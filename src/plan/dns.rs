@@ -61,6 +61,7 @@ impl Ask<'_> {
         for (hosted, rows) in tables.values() {
             self.zone_if(complete, hosted, rows, &mut steps);
         }
+        steps.upkeep = steps.actions.iter().all(|action| self.is_upkeep(action));
         steps.evidence = self.records_evidence(tables.values().map(|(_, rows)| rows.len()).sum());
         Ok(steps)
     }

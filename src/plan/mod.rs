@@ -213,6 +213,8 @@ pub struct Steps {
     pub evidence: String,
     /// When it wants to be looked at again, although nothing happened.
     pub again: Option<Duration>,
+    /// Whether all that it wants is upkeep: what stands goes on as it is meanwhile.
+    pub upkeep: bool,
 }
 
 impl Steps {
@@ -244,6 +246,27 @@ impl Steps {
     /// Waits where `result` is an error; gives the value else.
     pub fn or_wait<T>(&mut self, result: Result<T, Hold>) -> Option<T> {
         result.map_err(|hold| self.wait(hold)).ok()
+    }
+}
+
+impl Ask<'_> {
+    /// Whether a change is one that golive makes by itself at rest: proofs for the CA come and go, endpoints rotate.
+    pub fn is_upkeep(self, action: &Action) -> bool {
+        let proof = |name: &str| name.starts_with("_acme-challenge.");
+        match action {
+            Action::Note(_) | Action::Endpoint { change: Change::Delete(_), .. } => true,
+            Action::Records { zone, changes, .. } => changes.iter().all(|change| match change {
+                Change::Create(row) | Change::Update(_, row) => proof(&row.name),
+                Change::Delete(id) => {
+                    let table = self.world.records.get(&zone.name).and_then(|seen| seen.as_ref().ok());
+                    table.is_some_and(|table| table.iter().any(|held| held.id == *id && proof(&held.row.name)))
+                }
+            }),
+            Action::CreateEndpoint { env, .. } => {
+                self.world.webhook(env).is_some_and(|webhook| webhook.current.is_some() && self.is_listed(webhook))
+            }
+            _ => false,
+        }
     }
 }
 

@@ -82,6 +82,7 @@ impl Ask<'_> {
             self.left_accounts(account.as_deref()).iter().for_each(|left| self.clear_account(left, &mut steps));
         }
         let names: Vec<&str> = self.webhooks().iter().filter_map(|w| w.path.as_deref()).collect();
+        steps.upkeep = steps.actions.iter().all(|action| self.is_upkeep(action));
         steps.evidence = format!("Stripe delivers to {}", names.join(", "));
         Ok(steps)
     }

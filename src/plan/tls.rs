@@ -95,9 +95,8 @@ impl Ask<'_> {
     /// A valid certificate is there: a renewal under way is no reason not to be ready.
     fn serves(self, certificate: &Certificate, steps: &mut Steps) {
         steps.evidence = format!("valid until {}, renewed from {}", certificate.not_after, self.renewal(certificate));
-        if steps.actions.is_empty() {
-            steps.waits = None;
-        }
+        steps.waits = None;
+        steps.upkeep = true;
     }
 
     /// When the certificate is to be renewed.
