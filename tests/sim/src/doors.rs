@@ -25,7 +25,7 @@ use crate::cluster::answer::{Answer, Request};
 use crate::cluster::resource::Target;
 use crate::flaw::Flaw;
 use crate::place::{self, Eyes, Shared, State};
-use crate::trouble::{Trouble, Troubles, View};
+use crate::trouble::{Rule, Trouble, Troubles, View};
 
 /// The body of an answer of the API server.
 pub type Stream = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -390,6 +390,16 @@ fn hurried(mut answer: http::Response<Bytes>, flaw: Option<Flaw>) -> http::Respo
 }
 
 impl Book {
+    /// From now on requests go wrong as a rule says, too.
+    pub fn fail(&mut self, rule: Rule) {
+        self.troubles.rules.push(rule);
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn mend(&mut self) {
+        self.troubles.rules.clear();
+    }
+
     /// Notes a request to a vendor that wants to be left alone.
     fn expects(&mut self, vendor: &str, what: &str) {
         let left = self.spared.get(vendor).map(|until| until.saturating_duration_since(Instant::now()));

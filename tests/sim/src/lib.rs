@@ -3,7 +3,7 @@
 //! In reading order: [`cluster`] (a model of the API server), [`nature`] (kubelet and controllers), [`authority`] (a CA
 //! that speaks ACME), [`place`] (all of it with the vendors, as one value that can be copied), [`run`] (the operator in
 //! a place, until nothing changes any more), [`law`] (what must hold afterwards), [`search`] (the
-//! plans that try to break it), [`laws`] (all of them, by id).
+//! plans that try to break it), [`laws`] (all of them, by id); and [`story`], which tells a run in words.
 
 pub mod authority;
 pub mod cluster;
@@ -18,5 +18,6 @@ pub mod portrait;
 pub mod run;
 pub mod script;
 pub mod search;
+pub mod story;
 pub mod trouble;
 pub mod walk;

@@ -87,7 +87,7 @@ impl State {
     ///
     /// # Panics
     /// The model refuses it: the test is wrong.
-    pub fn edit(&mut self, kind: &str, [namespace, name]: [&str; 2], patch: &Value) {
+    pub fn edit(&mut self, kind: &str, [namespace, name]: &[String; 2], patch: &Value) {
         let target = place_of(&json!({"kind": kind, "metadata": {"namespace": namespace, "name": name}}));
         self.patch(&target, ("application/merge-patch+json", "kubectl-edit"), patch);
     }
@@ -121,6 +121,33 @@ impl State {
         let reply = self.vendors.serve(vendor, moment, &request);
         assert!(reply.answer.status < 300, "{line}: {}", String::from_utf8_lossy(&reply.answer.body));
         serde_json::from_slice(&reply.answer.body).unwrap_or_default()
+    }
+
+    /// Deletes the row at a vendor that shows a text, with our own credential.
+    ///
+    /// # Panics
+    /// There is none: the test is wrong.
+    pub fn lose(&mut self, vendor: &str, text: &str) {
+        let (tables, list) = match vendor {
+            "cloudflare" => (self.record_tables(), "result"),
+            "stripe" => (vec!["/v1/webhook_endpoints".to_owned()], "data"),
+            _ => (vec!["/v3/monitors".to_owned()], "data"),
+        };
+        let shows = |row: &&Value| row.to_string().contains(text);
+        let place = tables.into_iter().find_map(|table| {
+            let rows = self.call(vendor, &format!("GET {table}"), &Value::Null);
+            let id = rows[list].as_array()?.iter().find(shows)?["id"].clone();
+            Some(format!("{table}/{}", id.as_str().map_or_else(|| id.to_string(), str::to_owned)))
+        });
+        let place = place.unwrap_or_else(|| panic!("no row at {vendor} shows {text}"));
+        self.call(vendor, &format!("DELETE {place}"), &Value::Null);
+    }
+
+    /// Where the records of each zone are.
+    fn record_tables(&mut self) -> Vec<String> {
+        let zones = self.call("cloudflare", "GET /client/v4/zones", &Value::Null);
+        let ids = zones["result"].as_array().into_iter().flatten().filter_map(|zone| zone["id"].as_str());
+        ids.map(|id| format!("/client/v4/zones/{id}/dns_records")).collect()
     }
 
     /// Deletes an object, if it is there.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::doors::{Beyond, Doors, Key, MOST, Write, api};
 use crate::nature;
 use crate::place::{SYSTEM, State};
-use crate::trouble::Troubles;
+use crate::trouble::{Rule, Troubles};
 
 /// Nothing was written for so long: five resyncs of a minute, and longer than golive ever waits after a refusal.
 pub const SETTLED: Duration = Duration::from_secs(310);
@@ -37,9 +37,19 @@ pub enum Act {
     /// A call of a vendor's API by somebody who has our credential: vendor, method and path, body.
     Call(&'static str, String, Value),
     /// A change by hand, as `kubectl edit` makes it: kind, namespace and name, merge patch.
-    Edit(&'static str, [&'static str; 2], Value),
+    Edit(&'static str, [String; 2], Value),
     /// Several at one moment.
     AtOnce(Vec<Act>),
+    /// Somebody deletes the row at a vendor that shows this text.
+    Lose(&'static str, String),
+    /// From now on requests go wrong in this way, beside the others.
+    Fail(Rule),
+    /// Nothing goes wrong any more.
+    Mend,
+    /// So much time passes in which the operator stands still, as on a machine that sleeps.
+    Pass(Duration),
+    /// The operator dies.
+    Crash,
 }
 
 impl Act {
@@ -48,8 +58,21 @@ impl Act {
             Act::Apply(object) => state.apply(object, "kubectl"),
             Act::Delete { kind, namespace, name } => state.delete(kind, namespace, name),
             Act::Call(vendor, line, body) => drop(state.call(vendor, line, body)),
-            Act::Edit(kind, [namespace, name], patch) => state.edit(kind, [*namespace, *name], patch),
+            Act::Edit(kind, place, patch) => state.edit(kind, place, patch),
             Act::AtOnce(acts) => acts.iter().for_each(|act| act.done(state)),
+            Act::Lose(vendor, text) => state.lose(vendor, text),
+            Act::Fail(_) | Act::Mend | Act::Pass(_) | Act::Crash => {}
+        }
+    }
+
+    /// What befalls the operator, and not the state.
+    async fn befalls(&self, doors: &Doors) {
+        match self {
+            Act::Fail(rule) => doors.book().fail(rule.clone()),
+            Act::Mend => doors.book().mend(),
+            Act::Pass(time) => tokio::time::advance(*time).await,
+            Act::Crash => doors.crashed.notify_one(),
+            _ => {}
         }
     }
 }
@@ -75,12 +98,14 @@ pub struct Run<'a> {
     pub config: Config,
     /// How many operators there are.
     pub replicas: usize,
+    /// How long an act may take until the next comes although the world does not rest; `None`: none comes then.
+    pub pace: Option<Duration>,
 }
 
 impl<'a> Run<'a> {
     /// A script without troubles.
     pub fn of(script: &'a [Act]) -> Run<'a> {
-        Run { script, troubles: Troubles::default(), keeps_states: false, config: config(), replicas: 1 }
+        Run { script, troubles: Troubles::default(), keeps_states: false, config: config(), replicas: 1, pace: None }
     }
 
     /// Runs from a state until everything rests.
@@ -96,7 +121,7 @@ impl<'a> Run<'a> {
         let nature = tokio::spawn(live(doors.clone()));
         let rests = tokio::select! {
             () = self.operate_all(&doors) => false,
-            rests = play(&doors, self.script) => rests,
+            rests = self.play(&doors) => rests,
         };
         nature.abort();
         let state = doors.state().clone();
@@ -109,6 +134,37 @@ impl<'a> Run<'a> {
             rests: rests && book.requests <= MOST,
             hasty: std::mem::take(&mut book.hasty),
         }
+    }
+
+    /// Acts one after the other, each when the one before has come to rest.
+    async fn play(&self, doors: &Arc<Doors>) -> bool {
+        loop {
+            let step = doors.shared.lock().step;
+            let Some(act) = self.script.get(step) else { return self.rest(doors).await };
+            {
+                let mut state = doors.state();
+                state.step += 1;
+                act.done(&mut state);
+            }
+            act.befalls(doors).await;
+            doors.tell();
+            if step + 1 < self.script.len() && !self.rest(doors).await && self.pace.is_none() {
+                return false;
+            }
+        }
+    }
+
+    /// Waits until nothing was written for long enough.
+    async fn rest(&self, doors: &Doors) -> bool {
+        let started = tokio::time::Instant::now();
+        while started.elapsed() < self.pace.unwrap_or(PATIENCE) {
+            let quiet = doors.quiet_for().min(started.elapsed());
+            if quiet >= SETTLED {
+                return true;
+            }
+            tokio::time::sleep(SETTLED - quiet).await;
+        }
+        false
     }
 
     async fn operate_all(&self, doors: &Arc<Doors>) {
@@ -164,34 +220,4 @@ async fn live(doors: Arc<Doors>) {
             false => drop(told.changed().await),
         }
     }
-}
-
-/// Acts one after the other, each when the one before has come to rest.
-async fn play(doors: &Arc<Doors>, script: &[Act]) -> bool {
-    loop {
-        let step = doors.shared.lock().step;
-        let Some(act) = script.get(step) else { return rest(doors).await };
-        {
-            let mut state = doors.state();
-            state.step += 1;
-            act.done(&mut state);
-        }
-        doors.tell();
-        if step + 1 < script.len() && !rest(doors).await {
-            return false;
-        }
-    }
-}
-
-/// Waits until nothing was written for long enough.
-async fn rest(doors: &Doors) -> bool {
-    let started = tokio::time::Instant::now();
-    while started.elapsed() < PATIENCE {
-        let quiet = doors.quiet_for().min(started.elapsed());
-        if quiet >= SETTLED {
-            return true;
-        }
-        tokio::time::sleep(SETTLED - quiet).await;
-    }
-    false
 }

@@ -96,7 +96,7 @@ fn what_is_given_up_after_a_drift_was_repaired_goes() {
     let plain = subjects()[0].clone();
     let drift = json!({"metadata": {"labels": {"by": "hand"}}, "spec": {"template": {
         "metadata": {"labels": {"by": "hand"}}, "spec": {"containers": [{"name": "app", "image": "evil:1"}]}}}});
-    let drift = Act::Edit("Deployment", ["shop", "shop"], drift);
+    let drift = Act::Edit("Deployment", ["shop", "shop"].map(str::to_owned), drift);
     let ground = script::ground(&shop);
     let walked = [ground.clone(), vec![Act::Apply(shop), drift, Act::Apply(plain.clone())]].concat();
     let straight = [ground, vec![Act::Apply(plain)]].concat();
