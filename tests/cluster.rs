@@ -29,10 +29,14 @@ mod kinds;
 mod lives;
 #[path = "cluster/outages.rs"]
 mod outages;
+#[path = "cluster/refusals.rs"]
+mod refusals;
 #[path = "cluster/releases.rs"]
 mod releases;
 #[path = "cluster/rest.rs"]
 mod rest;
+#[path = "cluster/rights.rs"]
+mod rights;
 #[path = "cluster/rotations.rs"]
 mod rotations;
 #[path = "cluster/stage.rs"]
@@ -63,6 +67,7 @@ const SIDE_BY_SIDE: &[Scenario] = &[
     ("secrets_rotate_by_request_and_by_age", rotations::by_request_and_by_age),
     ("rows_of_others_are_left_alone_or_adopted", claims::rows_of_others),
     ("of_two_that_claim_a_host_the_first_has_it", claims::one_host_for_two),
+    ("what_quota_admission_and_others_forbid_is_said_and_made_good", refusals::by_rules_of_others),
     ("a_changed_secret_restarts_exactly_its_consumers", rotations::restart_exactly_the_consumers),
     ("drift_is_repaired_and_told", drift::is_repaired),
     ("the_spec_is_followed_field_by_field_and_deletion_leaves_nothing", lives::field_by_field),
@@ -74,7 +79,9 @@ const SIDE_BY_SIDE: &[Scenario] = &[
 const ALONE: &[Scenario] = &[
     ("a_vendor_that_is_down_holds_only_its_part_and_deletions_wait_for_it", downs::each_in_turn),
     ("an_operator_that_is_killed_fifty_times_makes_nothing_twice", kills::fifty_times),
+    ("a_server_that_forbids_throttles_or_dies_is_outlived", refusals::by_force),
     ("at_rest_nothing_is_written_and_vendors_are_only_listed", rest::nothing_is_written),
+    ("every_right_is_used_and_none_is_missing", rights::are_used),
     ("no_secret_is_told_anywhere", canary::no_secret_is_told),
 ];
 
