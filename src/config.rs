@@ -73,7 +73,7 @@ impl Default for Config {
             gateway: None,
             ingress: None,
             addresses: Vec::new(),
-            job_image: format!("golive:{}", env!("CARGO_PKG_VERSION")),
+            job_image: format!("golive:{}", crate::VERSION),
             trust_file: None,
             resync_seconds: 60,
             refresh_seconds: 60,

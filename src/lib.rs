@@ -40,3 +40,6 @@ pub mod standing;
 pub mod vault;
 pub mod vendors;
 pub mod world;
+
+/// The version of golive.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

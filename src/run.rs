@@ -49,7 +49,7 @@ async fn operate(args: Run) -> Result<(), String> {
         Some(id) => id.clone(),
         None => cluster_id(&client).await?,
     };
-    info!(cluster, version = env!("CARGO_PKG_VERSION"), "golive starts");
+    info!(cluster, version = golive::VERSION, "golive starts");
     let mut registry = Registry::default();
     let outside = Arc::new(Real::default());
     let (namespace, identity) = (args.namespace, args.identity);

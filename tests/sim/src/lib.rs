@@ -16,6 +16,7 @@ pub mod page;
 pub mod place;
 pub mod portrait;
 pub mod run;
+pub mod saved;
 pub mod script;
 pub mod search;
 pub mod story;

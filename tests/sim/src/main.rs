@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sim::laws::{self, Effort, Finding};
+use sim::laws::{self, Effort, Figure, Finding};
 use sim::page::page;
 use sim::search::Budget;
 
@@ -43,9 +43,11 @@ fn main() -> ExitCode {
     let budget = Budget { until, threads: std::thread::available_parallelism().map_or(2, usize::from) };
     let effort = Effort { stride: cli.stride, pairs: cli.pairs, walks: cli.walks };
     let findings = laws::all(effort, budget);
+    let figures = laws::figures(&findings, began.elapsed());
+    figures.iter().for_each(line);
     findings.iter().for_each(tell);
-    write(&cli.report, &laws::report(&findings).to_string());
-    cli.page.inspect(|file| write(file, &page(&findings, began.elapsed())));
+    write(&cli.report, &laws::report(&figures).to_string());
+    cli.page.inspect(|file| write(file, &page(&figures, began.elapsed())));
     match findings.iter().all(|finding| finding.tally.breaches.is_empty()) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -58,11 +60,14 @@ fn write(file: &Path, text: &str) {
     }
 }
 
+fn line(figure: &Figure) {
+    let verdict = if figure.passes { "pass" } else { "miss" };
+    println!("{:3} {:61} {:38} {:40} {verdict}", figure.id, figure.what, figure.goal, figure.figure);
+}
+
+/// The breaches of a law, with what shows them again.
 fn tell(finding: &Finding) {
-    let (plans, breaches) = (finding.tally.plans, &finding.tally.breaches);
-    let verdict = if breaches.is_empty() { "pass" } else { "miss" };
-    println!("{:3} {:52} {plans:7} plans {:4} breaches  {verdict}", finding.id, finding.what, breaches.len());
-    for breach in breaches.iter().take(10) {
-        println!("    {}\n        {}", breach.plan, breach.what.join("\n        "));
+    for breach in finding.tally.breaches.iter().take(10) {
+        println!("{}  {}\n        {}", finding.id, breach.plan, breach.what.join("\n        "));
     }
 }

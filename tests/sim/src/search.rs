@@ -32,6 +32,8 @@ pub struct Breach {
 #[derive(Default)]
 pub struct Tally {
     pub plans: usize,
+    /// How many there were to try.
+    pub of: usize,
     pub breaches: Vec<Breach>,
 }
 
@@ -39,6 +41,7 @@ impl Tally {
     /// Both together.
     pub fn and(mut self, other: Tally) -> Tally {
         self.plans += other.plans;
+        self.of += other.of;
         self.breaches.extend(other.breaches);
         self
     }
@@ -60,7 +63,7 @@ impl Budget {
 
     /// Works through a list; what comes after the time is left out.
     pub fn work<T: Sync>(self, list: &[T], job: impl Fn(&T) -> Tally + Sync) -> Tally {
-        let (next, total) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
+        let (next, done, total) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Tally::default()));
         std::thread::scope(|scope| {
             for _ in 0..self.threads {
                 scope.spawn(|| {
@@ -69,6 +72,7 @@ impl Budget {
                             return;
                         }
                         let found = job(item);
+                        done.fetch_add(1, Ordering::SeqCst);
                         if let Ok(mut total) = total.lock() {
                             *total = std::mem::take(&mut *total).and(found);
                         }
@@ -76,7 +80,8 @@ impl Budget {
                 });
             }
         });
-        total.into_inner().unwrap_or_default()
+        let left = list.len() - done.into_inner();
+        total.into_inner().unwrap_or_default().and(Tally { of: left, ..Tally::default() })
     }
 }
 
@@ -108,7 +113,7 @@ impl Case {
         let what = self.breaches(ended);
         let breach = Breach { plan: format!("{}: {plan}", self.name), what };
         let breaches = Some(breach).filter(|b| !b.what.is_empty()).into_iter().collect();
-        Tally { plans: 1, breaches }
+        Tally { plans: 1, of: 1, breaches }
     }
 
     /// Every breach by a run that should have ended as this case does.
@@ -127,13 +132,23 @@ impl Case {
             let mut tally = self.judge(format!("crash {name}"), &first);
             for (second, state) in self::points(&first) {
                 if Instant::now() > budget.until {
-                    break;
+                    tally.of += 1;
+                    continue;
                 }
                 let again = Run::of(&self.script).from(state.clone());
                 tally = tally.and(twice.judge(format!("crash {name}, then crash {second}"), &again));
             }
             tally
         })
+    }
+
+    /// T9: the operator of now takes on states that earlier ones left, and dies over it.
+    pub fn inherits(&self, states: &[(String, State)], effort: Effort, budget: Budget) -> Tally {
+        let runs = states.iter().map(|(name, state)| {
+            let ended = Run { keeps_states: true, ..Run::of(&self.script) }.from(state.clone());
+            self.judge(format!("state {name}"), &ended).and(self.crashes(&ended, effort, budget))
+        });
+        runs.fold(Tally::default(), Tally::and)
     }
 
     /// T2, T5, T6: the whole run under a trouble of its own.
@@ -162,11 +177,11 @@ pub fn walk(words: &Vocabulary, saas: &Value, seed: u64, length: usize) -> Tally
     let specs = words.walk(saas, seed, length);
     let what = strays(&specs);
     if what.is_empty() {
-        return Tally { plans: 1, breaches: Vec::new() };
+        return Tally { plans: 1, of: 1, breaches: Vec::new() };
     }
     let (specs, what) = shrunk(specs, what);
     let plan = format!("walk with seed {seed} from {}, shrunk to:{}", saas["metadata"]["name"], told(&specs));
-    Tally { plans: 1, breaches: vec![Breach { plan, what }] }
+    Tally { plans: 1, of: 1, breaches: vec![Breach { plan, what }] }
 }
 
 /// Where a walk ends elsewhere than its last spec alone. Both have the ground of the whole walk: only the way differs.

@@ -108,6 +108,23 @@ impl Default for Cluster {
 }
 
 impl Cluster {
+    /// A cluster of objects as they were stored; what led to them is forgotten.
+    pub fn of(objects: Vec<Value>) -> Cluster {
+        let mut cluster = Cluster::default();
+        for value in objects {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let Some(resource) = Resource::of_kind(&text(&value["kind"])) else { continue };
+            let key = (resource, text(&value["metadata"]["namespace"]), text(&value["metadata"]["name"]));
+            cluster.version = cluster.version.max(text(&value["metadata"]["resourceVersion"]).parse().unwrap_or(0));
+            let uid = text(&value["metadata"]["uid"]);
+            let number = uid.rsplit('-').next().and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            cluster.uids = cluster.uids.max(number.unwrap_or(0));
+            cluster.objects.insert(key, Object::new(value, false));
+        }
+        cluster.compacted = cluster.version;
+        cluster
+    }
+
     /// The version of the newest change.
     pub fn version(&self) -> u64 {
         self.version
