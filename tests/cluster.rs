@@ -72,6 +72,7 @@ const SIDE_BY_SIDE: &[Scenario] = &[
     ("drift_is_repaired_and_told", drift::is_repaired),
     ("the_spec_is_followed_field_by_field_and_deletion_leaves_nothing", lives::field_by_field),
     ("bad_input_is_named_and_nothing_is_half_made", inputs::that_are_bad),
+    ("objects_of_rare_kinds_come_and_go", lives::of_rare_kinds),
     ("a_suspended_application_is_left_alone", lives::suspended),
 ];
 

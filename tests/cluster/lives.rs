@@ -40,6 +40,33 @@ pub fn field_by_field(stage: &Stage) -> Outcome<()> {
     Ok(())
 }
 
+/// Objects that the other scenarios never need to remove, or to read.
+pub fn of_rare_kinds(stage: &Stage) -> Outcome<()> {
+    let who = ("rare", "rare");
+    stage.tenant(who.0)?;
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": who.0}, "data": {"MOOD": "calm"}});
+    stage.apply(&map.to_string())?;
+    let apply = |more: Value| -> Outcome<()> {
+        stage.apply(&hello(who.0, who.1, more))?;
+        stage.live(who.0, who.1)
+    };
+    let side = json!({"name": "side", "image": "registry.example.com/hello:1.0.0", "port": 9000, "routes": [{"path": "/side"}]});
+    apply(json!({
+        "autoscale": {"min": 1, "max": 2}, "envFrom": [{"configMap": "settings"}], "routes": [{"path": "/"}], "processes": [side],
+    }))?;
+    shows(stage, "https://rare.example.com/env?name=MOOD", "true")?;
+    shows(stage, "https://rare.example.com/side", "http/2 ")?;
+    stage.kubectl(&["get", "horizontalpodautoscaler/rare", "service/rare-side", "-n", who.0])?;
+    let sqlite = json!({"file": "/data/app.sqlite3", "size": "1Gi", "env": "DATABASE_PATH"});
+    let deleted_with_it = json!({"volumes": "Delete"});
+    apply(json!({"database": {"sqlite": sqlite}, "deletionPolicy": deleted_with_it}))?;
+    stage.kubectl(&["get", "persistentvolumeclaim/rare-data", "-n", who.0])?;
+    apply(json!({"deletionPolicy": deleted_with_it}))?;
+    let rare = ["get", "horizontalpodautoscalers,services,persistentvolumeclaims", "-n", who.0, "-o", "name"];
+    until(Duration::from_secs(60), || Ok((stage.kubectl(&rare)?.trim() == "service/rare").then_some(())))?;
+    stage.kubectl(&["delete", "saas", who.1, "-n", who.0, "--timeout=90s"]).map(drop)
+}
+
 pub fn suspended(stage: &Stage) -> Outcome<()> {
     stage.tenant("paused")?;
     stage.apply(&hello("paused", "paused", json!({"suspend": true})))?;

@@ -10,10 +10,13 @@ use crate::stage::{Outcome, Stage};
 const OPERATOR: &str = "system:serviceaccount:golive-system:golive";
 
 /// Rights that these scenarios leave unused, and why each is granted.
-const ALLOWED: [(&str, &str); 4] = [
+const ALLOWED: [(&str, &str); 7] = [
     (" monitoring.coreos.com/", "the cluster has no Prometheus operator: used where its kinds are served"),
     (" networking.k8s.io/ingress", "tests/routes.rs goes live by Ingress"),
     (" traefik.io/", "tests/routes.rs goes live by Traefik's Middlewares"),
+    (" gateway.networking.k8s.io/gatewayclasses", "tests/routes.rs shares a Gateway, whose class is looked at"),
+    ("delete gateway.networking.k8s.io/gateways", "tests/routes.rs changes from a Gateway to Ingress"),
+    ("delete networking.k8s.io/networkpolicies", "tests/routes.rs solves http-01, whose solver goes afterwards"),
     (" gateway.networking.k8s.io/listenersets", "tests/routes.rs brings listeners to a shared Gateway"),
 ];
 
