@@ -32,7 +32,8 @@ pub struct Child {
     pub applied: Option<Box<str>>,
     owners: Box<[Box<str>]>,
     version: Option<u64>,
-    facts: Value,
+    /// By JSON pointer: a map for each level would take six times the room.
+    facts: Box<[(&'static str, Value)]>,
     /// All of it, in JSON; nothing once it was found to be as applied.
     whole: Mutex<Option<Box<[u8]>>>,
 }
@@ -58,12 +59,15 @@ impl Child {
 
     /// A field of what passes ask for, by JSON pointer: of its status, and what [`facts`] keeps.
     pub fn field(&self, pointer: &str) -> Option<&Value> {
-        self.facts.pointer(pointer)
+        self.facts.iter().find_map(|(place, value)| {
+            let rest = pointer.strip_prefix(place)?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| value.pointer(rest)).flatten()
+        })
     }
 
-    /// An annotation, of a Job or a Deployment.
+    /// An annotation of golive's, of a Job or a Deployment.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.facts.pointer("/metadata/annotations")?.get(key)?.as_str()
+        self.field("/metadata/annotations")?.get(key)?.as_str()
     }
 
     /// Whether an object of this uid is among its owners.
@@ -90,29 +94,35 @@ impl Child {
 }
 
 /// The fields that plans look at, by kind.
-fn facts(kind: Kind, object: &DynamicObject) -> Value {
-    let data = &object.data;
-    match kind {
-        Kind::Deployment => {
-            let number = |field: &str| data["status"][field].clone();
-            let status = ["observedGeneration", "replicas", "updatedReplicas", "availableReplicas"];
-            json!({
-                "metadata": {"annotations": object.annotations()},
-                "spec": {
-                    "replicas": data["spec"]["replicas"],
-                    "selector": data["spec"]["selector"],
-                    "template": {"metadata": {"annotations": data["spec"]["template"]["metadata"]["annotations"]}},
-                },
-                "status": status.map(|field| (field.to_owned(), number(field))).into_iter().collect::<serde_json::Map<_, _>>(),
-            })
-        }
-        Kind::Job => json!({"status": data["status"], "metadata": {"annotations": object.annotations()}}),
-        Kind::PersistentVolumeClaim | Kind::Gateway | Kind::ListenerSet | Kind::HttpRoute | Kind::Ingress => {
-            json!({"status": data["status"]})
-        }
-        Kind::ControllerRevision => json!({"revision": data["revision"]}),
-        _ => Value::Null,
-    }
+fn facts(kind: Kind, object: &DynamicObject) -> Box<[(&'static str, Value)]> {
+    let places: &[&'static str] = match kind {
+        Kind::Deployment => &[
+            "/spec/replicas",
+            "/spec/selector/matchLabels",
+            "/spec/template/metadata/annotations",
+            "/status/observedGeneration",
+            "/status/replicas",
+            "/status/updatedReplicas",
+            "/status/availableReplicas",
+        ],
+        Kind::Job
+        | Kind::PersistentVolumeClaim
+        | Kind::Gateway
+        | Kind::ListenerSet
+        | Kind::HttpRoute
+        | Kind::Ingress => &["/status"],
+        Kind::ControllerRevision => &["/revision"],
+        _ => &[],
+    };
+    let found = places.iter().filter_map(|place| Some((*place, object.data.pointer(place)?.clone())));
+    let annotated = matches!(kind, Kind::Deployment | Kind::Job).then(|| ("/metadata/annotations", own(object)));
+    found.chain(annotated).collect()
+}
+
+/// The annotations of golive's, but for that which has a field of its own.
+fn own(object: &DynamicObject) -> Value {
+    let ours = object.annotations().iter().filter(|(key, _)| key.starts_with("golive.dev/") && *key != APPLIED);
+    ours.map(|(key, value)| (key.clone(), json!(value))).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// What is compared with what is wanted: labels, annotations, and all fields but the status.

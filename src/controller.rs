@@ -50,13 +50,21 @@ pub struct Context {
     pub patience: Patience,
 }
 
+/// A controller of all SaasDeployments. What managers own of them is not kept: it takes more room than all else.
+pub fn of(api: Api<SaasDeployment>) -> Controller<SaasDeployment> {
+    let (store, writer) = reflector::store();
+    let events = watcher(api, watcher::Config::default()).modify(|saas| saas.managed_fields_mut().clear());
+    Controller::for_stream(events.reflect(writer).applied_objects(), store)
+}
+
 /// Keeps a store of all objects of a kind; the future never ends.
 pub fn follow<K>(api: Api<K>) -> (Store<K>, impl Future<Output = ()> + Send)
 where
     K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let stream = reflector(writer, watcher(api, watcher::Config::default())).default_backoff();
+    let events = watcher(api, watcher::Config::default()).modify(|object| object.managed_fields_mut().clear());
+    let stream = events.reflect(writer).default_backoff();
     (store, stream.for_each(|event| async { drop(event.inspect_err(|e| warn!("watch of {}: {e}", K::kind(&())))) }))
 }
 

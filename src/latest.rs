@@ -15,7 +15,8 @@ pub struct Latest(Mutex<HashMap<String, Arc<SaasDeployment>>>);
 
 impl Latest {
     /// Remembers what the API server answered to a write.
-    pub fn wrote(&self, answered: SaasDeployment) -> Arc<SaasDeployment> {
+    pub fn wrote(&self, mut answered: SaasDeployment) -> Arc<SaasDeployment> {
+        answered.managed_fields_mut().clear();
         let answered = Arc::new(answered);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(answered.uid().unwrap_or_default(), answered.clone());

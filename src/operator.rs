@@ -122,8 +122,7 @@ impl Operator {
 
     fn parts(self, registry: &mut Registry, tasks: &mut JoinSet<()>) -> (Arc<Context>, Controller<SaasDeployment>) {
         let (cache, ground) = (Arc::new(Cache::default()), Arc::new(Ground::new(&self.config)));
-        let deployments: Api<SaasDeployment> = Api::all(self.client.clone());
-        let stream = Controller::new(deployments, watcher::Config::default());
+        let stream = controller::of(Api::all(self.client.clone()));
         let (operations, follow_operations) = controller::follow(Api::<SaasOperation>::all(self.client.clone()));
         tasks.spawn(follow_operations);
         let (namespaces, follow_namespaces) = controller::follow(Api::<Namespace>::all(self.client.clone()));
