@@ -8,10 +8,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use world::World;
 
-use crate::Result;
 use crate::fleet::{NAMESPACES, namespace};
+use crate::{Result, deadline};
 
 /// Where the identities of all that are measured live.
 const SYSTEM: &str = "golive-system";
@@ -99,10 +100,17 @@ impl Stage {
 
     async fn clear(&self, space: &str, kind: &ApiResource, labels: &str) -> Result<()> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), space, kind);
-        match api.delete_collection(&DeleteParams::background(), &ListParams::default().labels(labels)).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            result => Ok(result.map(drop)?),
-        }
+        let cleared = async {
+            loop {
+                match api.delete_collection(&DeleteParams::background(), &ListParams::default().labels(labels)).await {
+                    Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+                    // The first request for a kind fills the API server's cache of it.
+                    Err(kube::Error::Api(status)) if status.code == 429 => sleep(Duration::from_secs(1)).await,
+                    result => return Ok(result.map(drop)?),
+                }
+            }
+        };
+        deadline(&format!("{} of {space} are gone", kind.plural), cleared).await?
     }
 }
 
