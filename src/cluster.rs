@@ -155,9 +155,9 @@ fn fault(what: &str, error: kube::Error) -> Fault {
     let text = format!("the API server refused: {what}: {}", status.message);
     match status.code {
         401 => Fault::Denied(text),
+        403 => Fault::Forbidden(text),
         409 => Fault::Lost(text),
         429 => Fault::Throttled { message: text, after: Duration::from_secs(5) },
-        // 403 too: quota, admission, a namespace that is going, a right that is missing; its words say which.
         400..500 => Fault::Rejected(text),
         _ => Fault::Unreachable(text),
     }
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn an_answer_says_when_to_try_again() {
         assert!(matches!(of(401), Fault::Denied(_)));
-        assert!(matches!(of(403), Fault::Rejected(_)));
+        assert!(matches!(of(403), Fault::Forbidden(_)));
         assert!(matches!(of(409), Fault::Lost(_)));
         assert!(matches!(of(422), Fault::Rejected(_)));
         assert!(matches!(of(429), Fault::Throttled { .. }));

@@ -14,6 +14,9 @@ pub enum Fault {
     /// The request is refused as such: nothing changes until the spec does.
     #[error("{0}")]
     Rejected(String),
+    /// The API server does not allow it: quota, admission, a namespace that is going, a right that is missing.
+    #[error("{0}")]
+    Forbidden(String),
     /// Too many requests: again after the stated time.
     #[error("{message}")]
     Throttled {
@@ -35,7 +38,7 @@ impl Fault {
     pub fn reason(&self) -> &'static str {
         match self {
             Fault::Denied(_) => "CredentialDenied",
-            Fault::Rejected(_) => "Rejected",
+            Fault::Rejected(_) | Fault::Forbidden(_) => "Rejected",
             Fault::Throttled { .. } => "Throttled",
             Fault::Unreachable(_) => "Unreachable",
             Fault::Lost(_) => "OutcomeUnknown",
@@ -45,7 +48,7 @@ impl Fault {
     /// How long to wait before looking again.
     pub fn again(&self) -> Duration {
         match self {
-            Fault::Denied(_) | Fault::Rejected(_) => Duration::from_secs(300),
+            Fault::Denied(_) | Fault::Rejected(_) | Fault::Forbidden(_) => Duration::from_secs(300),
             Fault::Throttled { after, .. } => *after,
             Fault::Unreachable(_) => Duration::from_secs(15),
             Fault::Lost(_) => Duration::from_secs(2),
@@ -95,7 +98,7 @@ impl Hold {
 impl From<Fault> for Hold {
     fn from(fault: Fault) -> Self {
         let (until, message) = match &fault {
-            Fault::Denied(_) | Fault::Rejected(_) => (Until::Person, fault.to_string()),
+            Fault::Denied(_) | Fault::Rejected(_) | Fault::Forbidden(_) => (Until::Person, fault.to_string()),
             // No number: a message that changed with each pass would be a write with each pass.
             other => (Until::After(other.again()), format!("{other}; golive tries again by itself")),
         };

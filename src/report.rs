@@ -300,7 +300,8 @@ fn is_trouble(reason: &str) -> bool {
         .any(|word| reason.ends_with(word))
 }
 
-/// Writes although all was well with a part and the plan has not changed since: somebody else changed the world.
+/// Writes although all was well with a part and the plan has not changed since: somebody else changed the world. What the
+/// certificate's part writes comes and goes with each renewal.
 fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
     let generation = ask.saas.metadata.generation;
     let conditions = || ask.saas.status.iter().flat_map(|status| &status.conditions);
@@ -325,7 +326,7 @@ fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
         };
         (!undone.is_empty()).then_some(told)
     };
-    done.parts.iter().filter(|(part, _)| was_well(part)).filter_map(said).collect()
+    done.parts.iter().filter(|(part, _)| **part != Part::Tls && was_well(part)).filter_map(said).collect()
 }
 
 /// How the open requests stand.

@@ -262,9 +262,9 @@ impl Ask<'_> {
                     table.is_some_and(|table| table.iter().any(|held| held.id == *id && proof(&held.row.name)))
                 }
             }),
-            Action::CreateEndpoint { env, .. } => {
-                self.world.webhook(env).is_some_and(|webhook| webhook.current.is_some() && self.is_listed(webhook))
-            }
+            Action::CreateEndpoint { account, env, .. } => self.world.webhook(env).is_some_and(|webhook| {
+                webhook.account == *account && webhook.current.is_some() && self.is_listed(webhook)
+            }),
             _ => false,
         }
     }

@@ -132,10 +132,9 @@ impl Ask<'_> {
             ));
             return None;
         }
-        match &stripe.start_in_test_mode {
-            Some(trial) if name != trial.account && !self.is_past_trial(&trial.account) => {
-                self.trial_account(&trial.account, steps)
-            }
+        let trial = stripe.start_in_test_mode.as_ref().map(|trial| trial.account.as_str());
+        match trial.filter(|trial| *trial != name && !self.webhooks().is_empty()) {
+            Some(trial) if !steps.or_wait(self.is_past_trial(name, trial))? => self.trial_account(trial, steps),
             _ => Some(name.to_owned()),
         }
     }
@@ -153,9 +152,12 @@ impl Ask<'_> {
         None
     }
 
-    /// Whether a trial has succeeded, or comes too late: what has been live stays so.
-    fn is_past_trial(self, trial: &str) -> bool {
-        !self.left_accounts(Some(trial)).is_empty() || (self.delivers_by(trial) && self.is_else_ready())
+    /// Whether a trial has succeeded, or comes too late: what has been live stays so, even if golive's own memory of it was
+    /// lost.
+    fn is_past_trial(self, account: &str, trial: &str) -> Result<bool, Hold> {
+        let live = |left: &String| self.world.accounts.get(left).is_none_or(is_live);
+        let was_live = self.left_accounts(Some(trial)).iter().any(live) || !self.ours(account)?.is_empty();
+        Ok(was_live || (self.delivers_by(trial) && self.is_else_ready()))
     }
 
     /// Whether every condition of this generation but that of payments is True.

@@ -95,7 +95,8 @@ impl Ask<'_> {
     /// A valid certificate is there: a renewal under way is no reason not to be ready.
     fn serves(self, certificate: &Certificate, steps: &mut Steps) {
         steps.evidence = format!("valid until {}, renewed from {}", certificate.not_after, self.renewal(certificate));
-        steps.waits = None;
+        // Why an order failed is known in this one pass only.
+        steps.waits.take_if(|hold| hold.reason != "OrderFailed");
         steps.upkeep = true;
     }
 

@@ -10,7 +10,7 @@ use crate::fault::Hold;
 use crate::ground::SharedGateway;
 use crate::kinds::Kind;
 use crate::plan::names::joined;
-use crate::plan::{Ask, Manifest, Steps};
+use crate::plan::{Ask, Manifest, Part, Steps};
 
 /// The feature that a GatewayClass names when its gateways take ListenerSets.
 const LISTENER_SET: &str = "ListenerSet";
@@ -70,13 +70,17 @@ impl<'a> Ask<'a> {
 
     fn declare_routes(self, steps: &mut Steps) {
         self.plain_routes().into_iter().for_each(|route| steps.declare(route));
-        let secured = self.is_secured().is_ok();
-        for route in self.secure_routes() {
-            match secured {
-                true => steps.declare(route),
-                false => steps.keep(route.kind, route.name),
-            }
+        match self.is_secured() {
+            Ok(()) => self.secure_routes().into_iter().for_each(|route| steps.declare(route)),
+            Err(_) => self.keep_routes(steps),
         }
+    }
+
+    /// Keeps what serves, however hosts and rules were divided when it was declared.
+    fn keep_routes(self, steps: &mut Steps) {
+        let there = self.world.children.of_kind(Kind::HttpRoute).filter(|route| route.part == Some(Part::Edge));
+        there.for_each(|route| steps.keep(Kind::HttpRoute, &*route.name));
+        self.secure_routes().into_iter().for_each(|route| steps.keep(route.kind, route.name));
     }
 
     fn plain_routes(self) -> Vec<Manifest> {
@@ -129,7 +133,7 @@ impl<'a> Ask<'a> {
         let (scheme, hosts) = scope;
         let whole = hosts.chunks(MOST).flat_map(|hosts| rules.chunks(MOST).map(move |rules| (hosts, rules)));
         let route = |(at, (hosts, rules)): (usize, (&[String], &[Value]))| {
-            let name = if at == 0 { name.to_owned() } else { joined(name, &(at + 1).to_string()) };
+            let name = if at == 0 { name.to_owned() } else { joined(name, &format!("routes-{}", at + 1)) };
             let parents = Some(self.parents(scheme, hosts)).filter(|parents| !parents.is_empty())?;
             let spec = json!({"parentRefs": parents, "hostnames": hosts, "rules": rules});
             Some(Manifest::new(Kind::HttpRoute, name, json!({"spec": spec})))

@@ -206,3 +206,52 @@ fn a_trial_with_a_live_key_is_refused() {
     let told = ended.state.cluster.of_kind("SaasDeployment").next().unwrap().value["status"].to_string();
     assert!(told.contains("LiveKeyInTrial") && endpoints(&ended.state) == 0, "{told}");
 }
+
+#[test]
+fn a_trial_does_not_begin_again_when_the_memory_of_it_is_lost() {
+    let mut shop = subjects()[0].clone();
+    shop["spec"]["payments"]["stripe"]["startInTestMode"] = json!({"account": "stripe-test"});
+    let lost = Act::Delete { kind: "Secret", namespace: "shop".into(), name: "shop-secrets".into() };
+    let ended =
+        Run { keeps_states: true, ..Run::of(&[script::go_live(&shop), vec![lost]].concat()) }.from(State::new());
+    let live = |state: &State| state.vendors.inventory(true)["stripe"]["live"].to_string().contains("/hook");
+    let states: Vec<&State> = ended.writes.iter().filter_map(|write| Some(&write.states.as_ref()?.1)).collect();
+    let from = states.iter().position(|state| live(state)).unwrap();
+    let told = |state: &State| state.cluster.of_kind("SaasDeployment").next().unwrap().value["status"].to_string();
+    // The trial's end is told a few writes after the first live endpoint.
+    let past = states[from..].iter().position(|state| !told(state).contains("InTestMode")).unwrap() + from;
+    assert!(states[past..].iter().all(|state| live(state) && !told(state).contains("InTestMode")));
+    assert!(ended.rests && endpoints(&ended.state) == 1);
+}
+
+#[test]
+fn routes_that_serve_stay_while_hosts_are_divided_anew_and_the_ca_is_down() {
+    let hosts = |from: usize, to: usize| (from..=to).map(|n| json!(format!("h{n}.example.com"))).collect::<Vec<_>>();
+    let mut shop = subjects()[0].clone();
+    shop["spec"]["domains"] = json!(hosts(1, 17));
+    let (_, live) = go_live(&shop);
+    let routes = |state: &State| {
+        let routes = state.cluster.of_kind("HTTPRoute").filter(|route| !route.meta("name").contains("http"));
+        routes.map(|route| route.value["spec"]["hostnames"].to_string()).collect::<String>()
+    };
+    assert!(routes(&live.state).contains("\"h17.example.com\""));
+    let down = Trouble::Answer { status: 500, body: "{}", retry_after: None };
+    let troubles = Troubles::of(Rule { what: " ca ".into(), after: 0, times: usize::MAX, trouble: down });
+    let mut changed = shop.clone();
+    changed["spec"]["domains"] = json!([hosts(3, 17), vec![json!("new.example.com")]].concat());
+    let acts = [script::go_live(&shop), vec![Act::Apply(changed)]].concat();
+    let ended = Run { troubles, ..Run::of(&acts) }.from(live.state);
+    assert!(routes(&ended.state).contains("\"h17.example.com\""), "{}", routes(&ended.state));
+}
+
+#[test]
+fn a_removal_that_is_forbidden_is_told_and_not_tried_again_and_again() {
+    let forbidden = Trouble::Answer { status: 403, body: "{}", retry_after: None };
+    let what = "DELETE /api/v1/namespaces/shop/secrets/shop-tls-order".to_owned();
+    let troubles = Troubles::of(Rule { what, after: 0, times: usize::MAX, trouble: forbidden });
+    let acts = script::go_live(&subjects()[0]);
+    let ended = Run { troubles, pace: Some(Duration::from_secs(3600)), ..Run::of(&acts) }.from(State::new());
+    let told = ended.state.cluster.of_kind("SaasDeployment").next().unwrap().value["status"].to_string();
+    assert!(told.contains("Rejected") && told.contains("shop-tls-order"), "{told}");
+    assert!(ended.requests < 3000, "{} requests in an hour", ended.requests);
+}
