@@ -41,6 +41,13 @@ pub struct Stripe {
     pub webhooks: Vec<StripeWebhook>,
 }
 
+impl Stripe {
+    /// The account of a trial in test mode.
+    pub fn trial(&self) -> Option<&str> {
+        self.start_in_test_mode.as_ref().map(|trial| trial.account.as_str())
+    }
+}
+
 /// A trial run before live mode.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

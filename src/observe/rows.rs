@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::Observer;
-use crate::api::SaasDeployment;
+use crate::api::{SaasDeployment, Stripe};
 use crate::fault::Seen;
 use crate::plan::Ask;
 use crate::plan::claims::Vendor;
@@ -64,8 +64,7 @@ impl Observer {
         world: &World,
     ) -> BTreeMap<String, Seen<Table<Endpoint>>> {
         let stripe = saas.spec.payments.as_ref().and_then(|payments| payments.stripe.as_ref());
-        let trial =
-            stripe.and_then(|stripe| stripe.start_in_test_mode.as_ref()).map(|trial| Some(trial.account.clone()));
+        let trial = stripe.and_then(Stripe::trial).map(|account| Some(account.to_owned()));
         let named = stripe.map(|stripe| stripe.account.clone()).into_iter().chain(trial);
         let accounts = used(Ask { saas, world }, "payments", Vendor::Stripe, named);
         let reads = accounts.iter().map(|name| async { self.vendors.endpoints(&self.accounts.access(name)?).await });

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::Accounts;
-use crate::api::{Environment, ProviderAccount, SaasDeployment};
+use crate::api::{Environment, ProviderAccount, SaasDeployment, Stripe};
 use crate::certificate::Certificate;
 use crate::config::{Config, Gateway};
 use crate::kinds::Kind;
@@ -74,19 +74,13 @@ fn used(saas: &SaasDeployment) -> Vec<(Vendor, Option<String>)> {
     }
     let stripe = spec.payments.as_ref().and_then(|payments| payments.stripe.as_ref());
     used.extend(stripe.map(|stripe| (Vendor::Stripe, stripe.account.clone())));
-    used.extend(trial(saas).map(|account| (Vendor::Stripe, Some(account.to_owned()))));
+    used.extend(stripe.and_then(Stripe::trial).map(|account| (Vendor::Stripe, Some(account.to_owned()))));
     let monitors = spec.monitors.clone().unwrap_or_default();
     used.extend(monitors.uptime.map(|uptime| (Vendor::UptimeRobot, uptime.account)));
     used.extend(monitors.sentry.map(|sentry| (Vendor::Sentry, sentry.account)));
     let targets = spec.backup.iter().flat_map(|backup| &backup.to);
     used.extend(targets.map(|to| (Vendor::S3, Some(to.account.clone()))));
     used
-}
-
-/// The account of a trial in test mode.
-fn trial(saas: &SaasDeployment) -> Option<&str> {
-    let stripe = saas.spec.payments.as_ref()?.stripe.as_ref()?;
-    stripe.start_in_test_mode.as_ref().map(|trial| trial.account.as_str())
 }
 
 /// Adds the accounts that the spec uses and the file does not have.
@@ -124,7 +118,8 @@ fn fill_tables(saas: &SaasDeployment, world: &mut World) {
 
 fn account(saas: &SaasDeployment, vendor: Vendor, named: Option<&str>) -> Option<ProviderAccount> {
     let key = json!({"name": "assumed", "key": "assumed"});
-    let on_trial = named.is_some() && named == trial(saas);
+    let stripe = saas.spec.payments.as_ref().and_then(|payments| payments.stripe.as_ref());
+    let on_trial = named.is_some() && named == stripe.and_then(Stripe::trial);
     let mode = if saas.spec.environment == Environment::Production && !on_trial { "Live" } else { "Test" };
     let block = match vendor {
         Vendor::Cloudflare => json!({"accountId": "0".repeat(32), "tokenSecret": key}),

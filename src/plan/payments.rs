@@ -132,8 +132,7 @@ impl Ask<'_> {
             ));
             return None;
         }
-        let trial = stripe.start_in_test_mode.as_ref().map(|trial| trial.account.as_str());
-        match trial.filter(|trial| *trial != name && !self.webhooks().is_empty()) {
+        match stripe.trial().filter(|trial| *trial != name && !self.webhooks().is_empty()) {
             Some(trial) if !steps.or_wait(self.is_past_trial(name, trial))? => self.trial_account(trial, steps),
             _ => Some(name.to_owned()),
         }
@@ -171,8 +170,7 @@ impl Ask<'_> {
 
     /// A trial is not live: it says so until it has succeeded.
     fn tell_of_trial(self, account: &str, steps: &mut Steps) {
-        let trial = self.stripe().and_then(|stripe| stripe.start_in_test_mode.as_ref());
-        if trial.is_some_and(|trial| trial.account == account) {
+        if self.stripe().and_then(Stripe::trial) == Some(account) {
             let text = format!(
                 "on trial with ProviderAccount `{account}` in test mode: live endpoints follow once every other condition is True"
             );

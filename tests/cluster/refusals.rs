@@ -4,14 +4,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use world::platform::NAMESPACE;
 
 use crate::apps::{all_blocks, hello, rows, shows};
 use crate::stage::{Outcome, Stage, run, until};
 
 /// The tenant of what others' rules forbid.
 const RULED: (&str, &str) = ("ruled", "ruled");
-/// The namespace of the operator, where its Lease is.
-const SYSTEM: &str = "golive-system";
 
 /// Quota, admission and another manager of fields, one after the other.
 pub fn by_rules_of_others(stage: &Stage) -> Outcome<()> {
@@ -132,7 +131,7 @@ fn everything_is_throttled(stage: &Stage) -> Outcome<()> {
     let level = json!({"apiVersion": version, "kind": "PriorityLevelConfiguration", "metadata": {"name": "no-time"},
         "spec": {"type": "Limited", "limited": limited}});
     let what = json!([{"verbs": ["*"], "apiGroups": ["", "apps", "golive.dev", "batch"], "resources": ["*"], "namespaces": ["*"], "clusterScope": true}]);
-    let who = json!([{"kind": "ServiceAccount", "serviceAccount": {"name": "golive", "namespace": SYSTEM}}]);
+    let who = json!([{"kind": "ServiceAccount", "serviceAccount": {"name": "golive", "namespace": NAMESPACE}}]);
     let flow = json!({"apiVersion": version, "kind": "FlowSchema", "metadata": {"name": "no-time"},
         "spec": {"matchingPrecedence": 2, "priorityLevelConfiguration": {"name": "no-time"}, "rules": [{"subjects": who, "resourceRules": what}]}});
     let from = stage.audited()?;
@@ -174,12 +173,12 @@ fn the_server_dies(stage: &Stage) -> Outcome<()> {
 /// A leader that is asked to go hands over at once; one that dies is followed when its Lease ends.
 fn the_leader_changes(stage: &Stage) -> Outcome<()> {
     let holder = || -> Outcome<String> {
-        let lease = stage.json(&["get", "lease", "golive", "-n", SYSTEM])?;
+        let lease = stage.json(&["get", "lease", "golive", "-n", NAMESPACE])?;
         Ok(lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned())
     };
     for how in [&["--grace-period=30"][..], &["--grace-period=0", "--force"]] {
         let leader = until(Duration::from_secs(60), || Ok(Some(holder()?).filter(|holder| !holder.is_empty())))?;
-        stage.kubectl(&[&["delete", "pod", &leader, "-n", SYSTEM, "--wait=false"][..], how].concat())?;
+        stage.kubectl(&[&["delete", "pod", &leader, "-n", NAMESPACE, "--wait=false"][..], how].concat())?;
         let other = |now: &String| !now.is_empty() && *now != leader;
         until(Duration::from_secs(30), || Ok(Some(holder()?).filter(other)))?;
     }

@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 
 use world::audit::{self, Right};
+use world::platform::NAMESPACE;
 
-use crate::stage::{Outcome, Stage};
-
-const OPERATOR: &str = "system:serviceaccount:golive-system:golive";
+use crate::stage::{OPERATOR, Outcome, Stage};
 
 /// Rights that these scenarios leave unused, and why each is granted.
 const ALLOWED: [(&str, &str); 7] = [
@@ -21,10 +20,8 @@ const ALLOWED: [(&str, &str); 7] = [
 ];
 
 pub fn are_used(stage: &Stage) -> Outcome<()> {
-    let roles = vec![
-        stage.json(&["get", "clusterrole", "golive"])?,
-        stage.json(&["get", "role", "golive", "-n", "golive-system"])?,
-    ];
+    let roles =
+        vec![stage.json(&["get", "clusterrole", "golive"])?, stage.json(&["get", "role", "golive", "-n", NAMESPACE])?];
     let log = std::fs::read_to_string(stage.world.audit_log())?;
     let (granted, calls) = (audit::granted(&roles), audit::calls(&log, OPERATOR));
     assert_eq!(words(&audit::wildcards(&granted)), Vec::<String>::new());

@@ -24,7 +24,7 @@ pub const RESYNC: u64 = 5;
 /// Seconds between two listings at vendors: as short as UptimeRobot's 10 requests a minute allow.
 pub const REFRESH: u64 = 10;
 /// How the operator is known to the API server.
-const OPERATOR: &str = "system:serviceaccount:golive-system:golive";
+pub const OPERATOR: &str = "system:serviceaccount:golive-system:golive";
 
 pub struct Stage {
     pub world: World,

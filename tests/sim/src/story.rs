@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::cluster::resource::Resource;
+use crate::cluster::write::patched;
 use crate::laws::subjects;
 use crate::place::State;
 use crate::run::{Act, Ended, Run};
@@ -85,7 +87,7 @@ impl Cast {
         let (name, change) = rest.split_once(' ').unwrap_or((rest, "{}"));
         let before = self.specs.get(name).cloned().unwrap_or_else(|| manifest(name));
         let change: Value = serde_json::from_str(change).map_err(|e| format!("{rest}: {e}"))?;
-        let saas = merged(before, &change);
+        let saas = patched(&before, &change);
         if self.specs.insert(name.to_owned(), saas.clone()).is_none() {
             self.ground.extend(script::ground(&saas));
         }
@@ -143,22 +145,9 @@ fn time(text: &str) -> Option<Duration> {
 }
 
 fn kind_of(word: &str) -> Option<&'static str> {
-    crate::cluster::resource::Resource::of_kind(word).map(|resource| resource.kind)
+    Resource::of_kind(word).map(|resource| resource.kind)
 }
 
 fn vendor_of(word: &str) -> Option<&'static str> {
     ["cloudflare", "stripe", "uptimerobot"].into_iter().find(|vendor| *vendor == word)
-}
-
-/// A JSON merge patch: <https://www.rfc-editor.org/rfc/rfc7386>.
-fn merged(mut whole: Value, change: &Value) -> Value {
-    let (Some(fields), Some(changes)) = (whole.as_object_mut(), change.as_object()) else { return change.clone() };
-    for (name, value) in changes {
-        match (value, fields.remove(name)) {
-            (Value::Null, _) => {}
-            (value, Some(old)) if value.is_object() => drop(fields.insert(name.clone(), merged(old, value))),
-            (value, _) => drop(fields.insert(name.clone(), value.clone())),
-        }
-    }
-    whole
 }

@@ -50,6 +50,11 @@ impl Object {
 /// Where an object is: its resource, namespace and name.
 pub type Key = (&'static Resource, String, String);
 
+fn key_of(resource: &'static Resource, object: &Value) -> Key {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    (resource, text("namespace"), text("name"))
+}
+
 /// A change of an object: what was, and what is.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -114,7 +119,7 @@ impl Cluster {
         for value in objects {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let Some(resource) = Resource::of_kind(&text(&value["kind"])) else { continue };
-            let key = (resource, text(&value["metadata"]["namespace"]), text(&value["metadata"]["name"]));
+            let key = key_of(resource, &value);
             cluster.version = cluster.version.max(text(&value["metadata"]["resourceVersion"]).parse().unwrap_or(0));
             let uid = text(&value["metadata"]["uid"]);
             let number = uid.rsplit('-').next().and_then(|digits| u64::from_str_radix(digits, 16).ok());
@@ -171,8 +176,7 @@ impl Cluster {
 
     /// Stores an object as the next version; one without finalizers that is to be deleted goes.
     pub fn store(&mut self, resource: &'static Resource, mut value: Value, now: Timestamp) -> Arc<Object> {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let key = (resource, text(&value["metadata"]["namespace"]), text(&value["metadata"]["name"]));
+        let key = key_of(resource, &value);
         let old = self.objects.get(&key).cloned();
         self.age(resource, old.as_deref(), &mut value, now);
         if let Some(old) = old.as_ref().filter(|old| old.value == value && !old.fresh) {
