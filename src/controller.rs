@@ -302,6 +302,7 @@ async fn set_finalizers(observer: &Observer, saas: &SaasDeployment, finalizers: 
 async fn tell(context: &Context, ask: Ask<'_>, report: Report) -> Result<Action, Fault> {
     let (saas, uid) = (ask.saas, ask.saas.uid().unwrap_or_default());
     context.metrics.ready(saas, &report.status);
+    say_all(context, saas, &report.repairs).await;
     tell_operations(context, saas, &report).await?;
     let news = differs(saas.status.as_ref(), &report.status);
     let wait = if news && report.is_progress() { context.patience.left(&uid, ask.world.now) } else { None };
@@ -314,9 +315,7 @@ async fn tell(context: &Context, ask: Ask<'_>, report: Report) -> Result<Action,
         let written = write_status(&api_of(&context.observer, saas), &saas.name_any(), object).await?;
         written.map(|written| context.latest.wrote(written));
     }
-    for said in &report.events {
-        say(context, saas, said).await;
-    }
+    say_all(context, saas, &report.events).await;
     Ok(Action::requeue(report.again))
 }
 
@@ -358,6 +357,12 @@ where
     match within("write status", api.patch_status(name, &params, &Patch::Apply(object))).await {
         Err(Fault::Rejected(text)) if text.contains("not found") => Ok(None),
         result => result.map(Some),
+    }
+}
+
+async fn say_all(context: &Context, saas: &SaasDeployment, all: &[Said]) {
+    for said in all {
+        say(context, saas, said).await;
     }
 }
 

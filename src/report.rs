@@ -17,7 +17,8 @@ use crate::plan::edge::Way;
 use crate::plan::names::hash;
 use crate::plan::{Action, Ask, Part, Plan, Steps, Verdict};
 
-/// Longest message of a condition or note of an event.
+/// Longest message of a condition or note of an event, in bytes: the API server takes 1024 of a note
+/// (<https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/validation/events.go>).
 const LONGEST: usize = 1000;
 /// How soon the next look follows a pass that wrote something.
 const SOON: Duration = Duration::from_secs(1);
@@ -26,8 +27,10 @@ const SOON: Duration = Duration::from_secs(1);
 pub struct Report {
     /// The new status.
     pub status: SaasDeploymentStatus,
-    /// Changes worth telling.
+    /// Changes of conditions worth telling, once the status is written.
     pub events: Vec<Said>,
+    /// What was repaired, to be told whatever becomes of the status: the next pass finds nothing to repair.
+    pub repairs: Vec<Said>,
     /// When to look again although nothing happens.
     pub again: Duration,
     /// New statuses of open requests, by name.
@@ -41,7 +44,7 @@ impl Report {
             self.status.conditions.iter().any(|c| c.type_ == kind && wanted(c))
         };
         let under_way = is("Reconciling", &|c| c.status == "True");
-        under_way && is("Ready", &|c| !is_trouble(&c.reason)) && self.events.is_empty()
+        under_way && is("Ready", &|c| !is_trouble(&c.reason)) && self.events.is_empty() && self.repairs.is_empty()
     }
 }
 
@@ -78,10 +81,9 @@ pub fn report(ask: Ask<'_>, plan: &Plan, done: &Done) -> Report {
         .map(|(part, verdict)| (*part, state(verdict, done.parts.get(part).unwrap_or(&nothing))))
         .collect();
     let conditions = conditions(ask, &states);
-    let mut events = changes(ask, &conditions);
-    events.extend(repairs(ask, done));
     Report {
-        events,
+        events: changes(ask, &conditions),
+        repairs: repairs(ask, done),
         again: again(ask, plan, done, &states),
         operations: operations(ask),
         status: status(ask, conditions, &states),
@@ -180,9 +182,9 @@ fn seconds(at: Timestamp) -> Timestamp {
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    match text.len() > LONGEST {
+        true => format!("{}…", &text[..text.floor_char_boundary(LONGEST)]),
+        false => text.to_owned(),
     }
 }
 
@@ -409,6 +411,13 @@ fn rotated(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_two_letters() {
+        let long = cut(&"aü".repeat(LONGEST));
+        assert!(long.len() <= LONGEST + '…'.len_utf8() && long.ends_with("…"), "{long}");
+        assert_eq!(cut("short"), "short");
+    }
 
     #[test]
     fn other_news_of_one_reason_is_another_event() {
