@@ -23,8 +23,25 @@ use crate::vault::Note;
 pub struct Wrote {
     /// What, in words for events.
     pub what: String,
-    /// Whether the plan had not changed, so that somebody else must have changed the world.
-    pub drift: bool,
+    /// Whether it undoes what somebody else did.
+    pub drift: Drift,
+}
+
+/// How certain it is that somebody else changed what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// It is golive's own doing.
+    No,
+    /// It is missing or differs, which is somebody else's doing if all was well with the part.
+    IfWell,
+    /// What is declared has been declared before, and no longer stands.
+    Yes,
+}
+
+impl Drift {
+    fn if_well(on: bool) -> Self {
+        if on { Drift::IfWell } else { Drift::No }
+    }
 }
 
 impl std::fmt::Display for Wrote {
@@ -51,7 +68,7 @@ impl PartDone {
     }
 
     fn record(&mut self, what: impl Into<String>, result: Result<bool, Fault>) {
-        self.write(Wrote { what: what.into(), drift: false }, result);
+        self.write(Wrote { what: what.into(), drift: Drift::No }, result);
     }
 
     fn write(&mut self, wrote: Wrote, result: Result<bool, Fault>) {
@@ -140,7 +157,7 @@ impl Observer {
         for part in changed {
             let lost = ask.world.vault.as_ref().is_ok_and(|vault| vault.version.is_none());
             let what = if lost { format!("Secret {}", ask.vault_name()) } else { "notes".to_owned() };
-            done.parts.entry(part).or_default().write(Wrote { what, drift: lost }, result.clone());
+            done.parts.entry(part).or_default().write(Wrote { what, drift: Drift::if_well(lost) }, result.clone());
         }
         ok
     }

@@ -23,6 +23,8 @@ use crate::kinds::Kind;
 pub const MANAGER: &str = "golive";
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// How often what others outran is tried.
+const TRIES: usize = 5;
 
 /// How long the API server may take to begin an answer, that of a watch too.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -96,8 +98,18 @@ pub fn version(object: &impl ResourceExt) -> Option<u64> {
 
 /// Makes golive the owner of every field that anybody declared, so that the next apply takes out what golive does not
 /// declare: what somebody added, and later what golive itself gives up. What the control plane wrote stays its own, and so
-/// does all that is written through subresources.
+/// does all that is written through subresources. A controller that writes the object's status meanwhile is outrun.
 pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
+    for _ in 1..TRIES {
+        match try_to_take_over(api, name).await {
+            Err(Fault::Outrun(_)) => {}
+            result => return result,
+        }
+    }
+    try_to_take_over(api, name).await
+}
+
+async fn try_to_take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
     // An empty patch changes nothing and shows the object: reading it by name would need another right.
     let found = within(&format!("look at {name}"), merged(api, name, json!({}))).await?;
     let entries = json!(found.metadata.managed_fields.unwrap_or_default());
@@ -156,7 +168,7 @@ fn fault(what: &str, error: kube::Error) -> Fault {
     match status.code {
         401 => Fault::Denied(text),
         403 => Fault::Forbidden(text),
-        409 => Fault::Lost(text),
+        409 => Fault::Outrun(text),
         429 => Fault::Throttled { message: text, after: Duration::from_secs(5) },
         400..500 => Fault::Rejected(text),
         _ => Fault::Unreachable(text),
@@ -197,7 +209,7 @@ mod tests {
     fn an_answer_says_when_to_try_again() {
         assert!(matches!(of(401), Fault::Denied(_)));
         assert!(matches!(of(403), Fault::Forbidden(_)));
-        assert!(matches!(of(409), Fault::Lost(_)));
+        assert!(matches!(of(409), Fault::Outrun(_)));
         assert!(matches!(of(422), Fault::Rejected(_)));
         assert!(matches!(of(429), Fault::Throttled { .. }));
         assert!(matches!(of(503), Fault::Unreachable(_)));

@@ -28,6 +28,9 @@ pub enum Fault {
     /// Nobody answered, or the answer was no answer: back off and try again.
     #[error("{0}")]
     Unreachable(String),
+    /// Somebody else changed the object since it was read, and nothing was written: look again and repeat it.
+    #[error("{0}")]
+    Outrun(String),
     /// The request was sent and its outcome is unknown: look again before repeating it.
     #[error("{0}")]
     Lost(String),
@@ -41,6 +44,7 @@ impl Fault {
             Fault::Rejected(_) | Fault::Forbidden(_) => "Rejected",
             Fault::Throttled { .. } => "Throttled",
             Fault::Unreachable(_) => "Unreachable",
+            Fault::Outrun(_) => "Conflict",
             Fault::Lost(_) => "OutcomeUnknown",
         }
     }
@@ -51,7 +55,7 @@ impl Fault {
             Fault::Denied(_) | Fault::Rejected(_) | Fault::Forbidden(_) => Duration::from_secs(300),
             Fault::Throttled { after, .. } => *after,
             Fault::Unreachable(_) => Duration::from_secs(15),
-            Fault::Lost(_) => Duration::from_secs(2),
+            Fault::Outrun(_) | Fault::Lost(_) => Duration::from_secs(2),
         }
     }
 }
@@ -122,6 +126,7 @@ mod tests {
         for fault in [
             Fault::Unreachable("x".into()),
             Fault::Lost("x".into()),
+            Fault::Outrun("x".into()),
             Fault::Throttled { message: "x".into(), after: Duration::from_secs(7) },
         ] {
             assert_eq!(hold(fault.clone()).message, "x; golive tries again by itself");

@@ -10,7 +10,7 @@ use crate::api::{
     BackupStatus, CertificateStatus, OperationKind, ReleaseStatus, SaasDeploymentStatus, SaasOperation,
     SaasOperationStatus, Scorecard,
 };
-use crate::apply::{Done, PartDone};
+use crate::apply::{Done, Drift, PartDone, Wrote};
 use crate::fault::{Hold, Until};
 use crate::kinds::Kind;
 use crate::plan::edge::Way;
@@ -297,28 +297,18 @@ fn deed(what: &str, text: &str) -> String {
 
 /// Waiting and working is no trouble; everything else that is not ready is.
 fn is_trouble(reason: &str) -> bool {
-    !["Pending", "Issuing", "RollingOut", "StageRunning", "Applied", "InTestMode"]
+    !["Pending", "Issuing", "RollingOut", "StageRunning", "Applied", "InTestMode", "Conflict"]
         .iter()
         .any(|word| reason.ends_with(word))
 }
 
-/// Writes although all was well with a part and the plan has not changed since: somebody else changed the world. What the
-/// certificate's part writes comes and goes with each renewal.
+/// Writes that undo what somebody else did.
 fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
-    let generation = ask.saas.metadata.generation;
-    let conditions = || ask.saas.status.iter().flat_map(|status| &status.conditions);
-    let was_well = |part: &Part| {
-        let own = conditions().find(|c| c.type_ == part.condition());
-        own.is_some_and(|c| c.status == "True" && c.observed_generation == generation)
-    };
     let said = |(part, done): (&Part, &PartDone)| {
-        let undone: Vec<&str> = done
-            .before
-            .iter()
-            .chain(&done.wrote)
-            .filter(|wrote| wrote.drift)
-            .map(|wrote| wrote.what.as_str())
-            .collect();
+        let well = was_well(ask, *part);
+        let is_undone = |wrote: &&Wrote| wrote.drift == Drift::Yes || (well && wrote.drift == Drift::IfWell);
+        let all = done.before.iter().chain(&done.wrote);
+        let undone: Vec<&str> = all.filter(is_undone).map(|wrote| wrote.what.as_str()).collect();
         let note = cut(&format!("{}: put right what somebody else changed: {}", part.condition(), undone.join(", ")));
         let told = Said {
             warning: true,
@@ -328,7 +318,16 @@ fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
         };
         (!undone.is_empty()).then_some(told)
     };
-    done.parts.iter().filter(|(part, _)| **part != Part::Tls && was_well(part)).filter_map(said).collect()
+    done.parts.iter().filter_map(said).collect()
+}
+
+/// Whether a part was ready, and the spec has not changed since. The certificate's part never is: what it makes comes and
+/// goes with each renewal.
+fn was_well(ask: Ask<'_>, part: Part) -> bool {
+    let mut conditions = ask.saas.status.iter().flat_map(|status| &status.conditions);
+    let own = conditions.find(|c| c.type_ == part.condition());
+    let is_newest = |c: &Condition| c.observed_generation == ask.saas.metadata.generation;
+    part != Part::Tls && own.is_some_and(|c| c.status == "True" && is_newest(c))
 }
 
 /// How the open requests stand.

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 
-use super::{Done, PartDone, Wrote, owner_reference};
+use super::{Done, Drift, PartDone, Wrote, owner_reference};
 use crate::child::Child;
 use crate::cluster;
 use crate::fault::{Fault, Seen};
@@ -27,8 +27,12 @@ pub async fn declare(observer: &Observer, ask: Ask<'_>, (part, steps): (Part, &S
         let object = rendered(ask, part, manifest);
         let found = ask.world.children.find(manifest.kind, &manifest.name);
         if !agrees(&object, found) {
-            let drift = found.is_none_or(|found| applied(&object) == found.applied.as_deref());
-            writes.push(write(observer, ask, manifest, (object, drift && found.is_some())));
+            let drift = match found {
+                None => Drift::IfWell,
+                Some(found) if applied(&object) == found.applied.as_deref() => Drift::Yes,
+                Some(_) => Drift::No,
+            };
+            writes.push(write(observer, ask, manifest, (object, drift)));
         }
     }
     let results: Vec<_> = stream::iter(writes).buffered(AT_ONCE).collect().await;
@@ -41,21 +45,20 @@ async fn write(
     observer: &Observer,
     ask: Ask<'_>,
     manifest: &Manifest,
-    (object, changed): (Value, bool),
+    (object, drift): (Value, Drift),
 ) -> (Wrote, Seen<()>) {
     let namespace = ask.saas.namespace().unwrap_or_default();
     let api = cluster::objects(&observer.client, &namespace, manifest.kind);
     let reset = async {
-        match changed {
-            true => cluster::take_over(&api, &manifest.name).await,
-            false => Ok(()),
+        match drift {
+            Drift::Yes => cluster::take_over(&api, &manifest.name).await,
+            Drift::IfWell | Drift::No => Ok(()),
         }
     };
     let written = match reset.await {
         Ok(()) => cluster::apply(&api, &manifest.name, &object).await,
         Err(fault) => Err(fault),
     };
-    let drift = changed || ask.world.children.find(manifest.kind, &manifest.name).is_none();
     let wrote = Wrote { what: manifest.to_string(), drift };
     (wrote, written.map(|written| observer.cache.written(manifest.kind, written)))
 }
@@ -218,7 +221,7 @@ pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -
         ..DeleteParams::default()
     };
     match cluster::within(&format!("delete {} {name}", kind.name()), api.delete(name, &params)).await {
-        Ok(_) | Err(Fault::Rejected(_) | Fault::Lost(_)) => {
+        Ok(_) | Err(Fault::Rejected(_) | Fault::Outrun(_)) => {
             observer.cache.deleted(kind, &owner(ask.saas), name);
             Ok(true)
         }

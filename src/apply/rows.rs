@@ -1,7 +1,7 @@
 //! Rows at vendors: each change by its id, each once-only secret stored before anything else happens.
 
-use super::Wrote;
 use super::vault::Writer;
+use super::{Drift, Wrote};
 use crate::fault::{Fault, Seen};
 use crate::observe::Observer;
 use crate::plan::monitors::begun_at;
@@ -12,7 +12,7 @@ use crate::vault::{Issued, Note, Webhook};
 /// Carries out a change at a vendor; says what it was, and whether it undoes what somebody else did there.
 pub async fn write(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &Writer<'_>) -> (Wrote, Seen<bool>) {
     let (what, result) = change(observer, ask, action, writer).await;
-    (Wrote { what, drift: !ask.is_upkeep(action) }, result)
+    (Wrote { what, drift: Drift::if_well(!ask.is_upkeep(action)) }, result)
 }
 
 async fn change(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &Writer<'_>) -> (String, Seen<bool>) {
