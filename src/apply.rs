@@ -1,6 +1,7 @@
 //! The only writer. It makes no choices: what the plan says is written, what agrees already is left alone.
 
 pub mod certificate;
+pub mod compare;
 pub mod credentials;
 pub mod objects;
 pub mod rows;
@@ -57,6 +58,9 @@ pub struct PartDone {
     pub wrote: Vec<Wrote>,
     /// What was written earlier in the same pass.
     pub before: Vec<Wrote>,
+    /// Objects that the cluster keeps otherwise than declared, and where, in words: an admission webhook or policy changes
+    /// them each time.
+    pub altered: Vec<String>,
     /// The first thing that could not be written.
     pub fault: Option<Fault>,
 }

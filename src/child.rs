@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
+use crate::apply::compare::Strays;
 use crate::cluster::version;
 use crate::kinds::Kind;
 use crate::objects::{APPLIED, PART};
@@ -36,6 +37,8 @@ pub struct Child {
     facts: Box<[(&'static str, Value)]>,
     /// All of it, in JSON; nothing once it was found to be as applied.
     whole: Mutex<Option<Box<[u8]>>>,
+    /// Where the API server's answer to the last apply was not as declared: that is how this cluster admits it.
+    admitted: Strays,
 }
 
 impl Child {
@@ -54,7 +57,24 @@ impl Child {
             version: version(&object),
             facts: facts(kind, &object),
             whole: Mutex::new(Some(whole(object))),
+            admitted: Strays::default(),
         }
+    }
+
+    /// The same, as this cluster admits it.
+    pub fn admitted_as(self, admitted: Strays) -> Self {
+        Child { admitted, ..self }
+    }
+
+    /// Where the cluster keeps it otherwise than declared.
+    pub fn admitted(&self) -> &Strays {
+        &self.admitted
+    }
+
+    /// What is known of how the cluster admits `new`, a later version of this object.
+    pub fn admits(&self, new: &Child) -> Strays {
+        let same = (&self.uid, &self.applied) == (&new.uid, &new.applied);
+        if same { self.admitted.clone() } else { Strays::default() }
     }
 
     /// A field of what passes ask for, by JSON pointer: of its status, and what [`facts`] keeps.
@@ -80,16 +100,17 @@ impl Child {
         new.uid().as_deref() == Some(&*self.uid) && version(new) < self.version
     }
 
-    /// Whether it is as it was applied, by this comparison of all of it. What was found equal once stays so until a watch
+    /// Where it is not as it was applied, by this comparison of all of it. What was found equal once stays so until a watch
     /// brings another version.
-    pub fn is_as_applied(&self, same: impl FnOnce(&DynamicObject) -> bool) -> bool {
+    pub fn strays(&self, compare: impl FnOnce(&DynamicObject) -> Strays) -> Strays {
         let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(bytes) = whole.as_ref() else { return true };
-        let equal = serde_json::from_slice(bytes).is_ok_and(|object| same(&object));
-        if equal {
-            *whole = None;
+        let object = whole.as_ref().and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let strays = object.as_ref().map(compare).unwrap_or_default();
+        if !strays.is_empty() && strays != self.admitted {
+            return strays;
         }
-        equal
+        *whole = None;
+        Strays::default()
     }
 }
 
@@ -167,14 +188,38 @@ mod tests {
         }));
     }
 
+    /// Where the Deployment is not as wanted.
+    fn against(wanted: Value) -> impl Fn(&DynamicObject) -> Strays {
+        move |object| Strays::of(object, &wanted)
+    }
+
     #[test]
     fn all_of_it_is_kept_until_it_was_found_as_applied() {
         let child = Child::new(Kind::Deployment, deployment());
-        let paused = |object: &DynamicObject| object.data["spec"]["paused"] == true;
-        assert!(!child.is_as_applied(paused));
-        assert!(!child.is_as_applied(|object| object.data.get("status").is_some()), "the status is no part of it");
-        assert!(child.is_as_applied(|object| object.data["spec"]["paused"] == false));
-        assert!(child.is_as_applied(paused), "it is not compared again");
+        let paused = against(json!({"spec": {"paused": true}}));
+        assert_eq!(child.strays(&paused).to_string(), "spec.paused");
+        let shown = child.strays(against(json!({"status": {"availableReplicas": 1}})));
+        assert!(!shown.is_empty(), "the status is no part of it");
+        assert!(child.strays(against(json!({"spec": {"paused": false}}))).is_empty());
+        assert!(child.strays(&paused).is_empty(), "it is not compared again");
         assert!(child.whole.lock().unwrap().is_none());
+    }
+
+    #[test]
+    fn what_admission_makes_of_an_object_is_as_applied_until_somebody_changes_it() {
+        let paused = against(json!({"spec": {"paused": true, "replicas": 2}}));
+        let answer = Child::new(Kind::Deployment, deployment()).admitted_as(paused(&deployment()));
+        let next = |object: DynamicObject| {
+            let next = Child::new(Kind::Deployment, object);
+            let admitted = answer.admits(&next);
+            next.admitted_as(admitted).strays(&paused).to_string()
+        };
+        assert_eq!(next(deployment()), "");
+        let mut scaled = deployment();
+        scaled.data["spec"]["replicas"] = json!(3);
+        assert_eq!(next(scaled), "spec.paused, spec.replicas");
+        let mut other = deployment();
+        other.annotations_mut().insert(APPLIED.into(), "of another declaration".into());
+        assert_eq!(next(other), "spec.paused");
     }
 }

@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::Event;
 
+use crate::apply::compare::Strays;
 use crate::child::Child;
 use crate::kinds::Kind;
 
@@ -141,7 +142,7 @@ impl Cache {
     pub fn take(&self, kind: Kind, event: Event<DynamicObject>) -> Vec<Owner> {
         let mut inner = self.write();
         match event {
-            Event::Apply(object) => inner.put(kind, object).into_iter().collect(),
+            Event::Apply(object) => inner.put(kind, object, None).into_iter().collect(),
             Event::Delete(object) => {
                 let owner = owner_of(&object);
                 owner.inspect(|owner| inner.remove(kind, owner, &object.name_any())).into_iter().collect()
@@ -155,9 +156,10 @@ impl Cache {
         }
     }
 
-    /// Takes what the API server answered to our own write, so that the next pass sees at least that.
-    pub fn written(&self, kind: Kind, object: DynamicObject) {
-        self.write().put(kind, object);
+    /// Takes what the API server answered to our own write, and where that is not as declared, so that the next pass sees at
+    /// least that.
+    pub fn written(&self, kind: Kind, object: DynamicObject, strays: Strays) {
+        self.write().put(kind, object, Some(strays));
     }
 
     /// Forgets an object that we deleted.
@@ -167,14 +169,18 @@ impl Cache {
 }
 
 impl Inner {
-    fn put(&mut self, kind: Kind, mut object: DynamicObject) -> Option<Owner> {
+    fn put(&mut self, kind: Kind, mut object: DynamicObject, admitted: Option<Strays>) -> Option<Owner> {
         let owner = owner_of(&object)?;
         object.managed_fields_mut().clear();
         let children = self.owners.entry(owner.clone()).or_default();
-        if children.find(kind, &object.name_any()).is_some_and(|have| have.is_newer_than(&object)) {
+        let have = children.find(kind, &object.name_any());
+        if have.is_some_and(|have| have.is_newer_than(&object)) {
             return None;
         }
-        children.put(kind, Child::new(kind, object));
+        let new = Child::new(kind, object);
+        let known = || have.map(|have| have.admits(&new)).unwrap_or_default();
+        let admitted = admitted.unwrap_or_else(known);
+        children.put(kind, new.admitted_as(admitted));
         Some(owner)
     }
 
@@ -189,7 +195,7 @@ impl Inner {
     fn list(&mut self, kind: Kind, object: DynamicObject) -> Option<Owner> {
         let owner = owner_of(&object)?;
         self.listing.entry(kind).or_default().push((owner, object.name_any()));
-        self.put(kind, object)
+        self.put(kind, object, None)
     }
 
     /// Ends a list: what was known and is not in it is gone. A kind that was absent until now concerns everybody.
@@ -235,7 +241,7 @@ mod tests {
     #[test]
     fn an_older_event_does_not_undo_our_own_write() {
         let cache = Cache::default();
-        cache.written(Kind::Service, object("s", "u", 7));
+        cache.written(Kind::Service, object("s", "u", 7), Strays::default());
         assert!(cache.take(Kind::Service, Event::Apply(object("s", "u", 6))).is_empty());
         assert!(cache.take(Kind::Service, Event::Apply(object("s", "u", 7))).contains(&owner()));
     }
@@ -243,14 +249,14 @@ mod tests {
     #[test]
     fn a_recreated_object_replaces_the_old_one_whatever_its_version() {
         let cache = Cache::default();
-        cache.written(Kind::Service, object("s", "u1", 7));
+        cache.written(Kind::Service, object("s", "u1", 7), Strays::default());
         assert_eq!(cache.take(Kind::Service, Event::Apply(object("s", "u2", 3))), vec![owner()]);
     }
 
     #[test]
     fn a_relist_forgets_what_it_does_not_contain() {
         let cache = Cache::default();
-        cache.written(Kind::Service, object("old", "u1", 1));
+        cache.written(Kind::Service, object("old", "u1", 1), Strays::default());
         cache.take(Kind::Service, Event::Init);
         cache.take(Kind::Service, Event::InitApply(object("new", "u2", 2)));
         assert_eq!(cache.take(Kind::Service, Event::InitDone), vec![owner()]);
@@ -270,7 +276,7 @@ mod tests {
     #[test]
     fn a_kind_that_comes_or_goes_concerns_everybody_once() {
         let cache = Cache::default();
-        cache.written(Kind::Service, object("s", "u", 1));
+        cache.written(Kind::Service, object("s", "u", 1), Strays::default());
         let listed = || {
             cache.take(Kind::Gateway, Event::Init);
             cache.take(Kind::Gateway, Event::InitDone)

@@ -118,11 +118,19 @@ fn state(verdict: &Verdict, done: &PartDone) -> State {
             None => State {
                 ready: true,
                 reason: "InSync".into(),
-                message: steps.evidence.clone(),
+                message: evidence(steps, done),
                 stalled: false,
                 again: None,
             },
         },
+    }
+}
+
+/// What proves that a part is ready, and what the cluster keeps otherwise than declared.
+fn evidence(steps: &Steps, done: &PartDone) -> String {
+    match done.altered.is_empty() {
+        true => steps.evidence.clone(),
+        false => format!("{}; admission changes {}", steps.evidence, done.altered.join(", ")),
     }
 }
 

@@ -29,6 +29,7 @@ pub fn by_rules_of_others(stage: &Stage) -> Outcome<()> {
     stage.live(RULED.0, RULED.1)?;
     admission_denies(stage)?;
     another_manager_takes_fields(stage)?;
+    admission_changes(stage)?;
     stage.kubectl(&["delete", "saas", RULED.1, "-n", RULED.0, "--timeout=90s"]).map(drop)
 }
 
@@ -83,6 +84,49 @@ fn another_manager_takes_fields(stage: &Stage) -> Outcome<()> {
         Ok((now["spec"]["replicas"] == 1 && !theirs).then_some(()))
     })?;
     stage.event(RULED.0, "DriftRepaired", "Deployment ruled")
+}
+
+/// A policy changes what golive declares each time it does: that is said, and golive does not fight it.
+fn admission_changes(stage: &Stage) -> Outcome<()> {
+    let api = "admissionregistration.k8s.io/v1beta1";
+    let rules = json!([{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}]);
+    let place = "/spec/template/spec/terminationGracePeriodSeconds";
+    let patch = json!({"expression": format!("[JSONPatch{{op: 'replace', path: '{place}', value: 91}}]")});
+    let policy = json!({"apiVersion": api, "kind": "MutatingAdmissionPolicy", "metadata": {"name": "patient"},
+        "spec": {"failurePolicy": "Fail", "reinvocationPolicy": "Never", "matchConstraints": {"resourceRules": rules},
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": patch}]}});
+    let only_here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": RULED.0}}});
+    let binding = json!({"apiVersion": api, "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "patient"}, "spec": {"policyName": "patient", "matchResources": only_here}});
+    stage.apply(&policy.to_string())?;
+    stage.apply(&binding.to_string())?;
+    let changed = is_changed(stage);
+    stage.kubectl(&["delete", "mutatingadmissionpolicybinding,mutatingadmissionpolicy", "patient"])?;
+    changed
+}
+
+fn is_changed(stage: &Stage) -> Outcome<()> {
+    // A policy is enforced some time after it is there.
+    until(Duration::from_secs(30), || {
+        let tried = stage.kubectl(&[
+            "label",
+            "deployment",
+            RULED.1,
+            "-n",
+            RULED.0,
+            "by=hand",
+            "--dry-run=server",
+            "-o",
+            "json",
+        ])?;
+        Ok(tried.contains("\"terminationGracePeriodSeconds\": 91").then_some(()))
+    })?;
+    stage.apply(&hello(RULED.0, RULED.1, json!({"env": {"DAY": "Saturday"}})))?;
+    stage.live(RULED.0, RULED.1)?;
+    let ready = stage.condition(RULED, "AppReady", ("True", "InSync"))?;
+    let told = "admission changes Deployment ruled (spec.template.spec.terminationGracePeriodSeconds)";
+    assert!(ready["message"].as_str().is_some_and(|text| text.contains(told)), "{ready}");
+    Ok(())
 }
 
 /// A right that is taken away, a server that has no time for golive, and one that dies: each in the middle of work.

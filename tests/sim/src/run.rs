@@ -38,6 +38,8 @@ pub enum Act {
     Call(&'static str, String, Value),
     /// A change by hand, as `kubectl edit` makes it: kind, namespace and name, merge patch.
     Edit(&'static str, [String; 2], Value),
+    /// From now on admission changes objects of this kind.
+    Admit(&'static str, Value),
     /// Several at one moment.
     AtOnce(Vec<Act>),
     /// Somebody deletes the row at a vendor that shows this text.
@@ -59,6 +61,7 @@ impl Act {
             Act::Delete { kind, namespace, name } => state.delete(kind, namespace, name),
             Act::Call(vendor, line, body) => drop(state.call(vendor, line, body)),
             Act::Edit(kind, place, patch) => state.edit(kind, place, patch),
+            Act::Admit(kind, patch) => drop(state.cluster.rules.insert(kind, patch.clone())),
             Act::AtOnce(acts) => acts.iter().for_each(|act| act.done(state)),
             Act::Lose(vendor, text) => state.lose(vendor, text),
             Act::Fail(_) | Act::Mend | Act::Pass(_) | Act::Crash => {}

@@ -68,6 +68,7 @@ impl Cast {
                 let kind = kind_of(kind).ok_or_else(unclear)?;
                 Ok(Act::Delete { kind, namespace: self.namespace(), name: name.to_owned() })
             }
+            "admit" => admit(rest).ok_or_else(unclear),
             "edit" => self.edit(rest).ok_or_else(unclear),
             "lose" => {
                 let (vendor, text) = rest.split_once(' ').ok_or_else(unclear)?;
@@ -116,6 +117,12 @@ fn manifest(name: &str) -> Value {
     let mut like = known.swap_remove(0);
     like["metadata"]["name"] = name.into();
     like
+}
+
+/// `admit Deployment {"spec": …}`: what a policy of the cluster makes of each.
+fn admit(rest: &str) -> Option<Act> {
+    let (kind, patch) = rest.split_once(' ')?;
+    Some(Act::Admit(kind_of(kind)?, serde_json::from_str(patch).ok()?))
 }
 
 /// `fail 3 x 500 POST stripe`, `fail 1 x lost …` (the work is done, the answer lost), `fail always x cut …`.

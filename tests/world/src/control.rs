@@ -58,6 +58,9 @@ impl World {
             .flag("tls-private-key-file", self.pki("apiserver.key"))
             .flag("kubelet-client-certificate", self.pki("kubelet-client.crt"))
             .flag("kubelet-client-key", self.pki("kubelet-client.key"))
+            // Policies that change objects as they are admitted: on by default from 1.36.
+            .flag("feature-gates", "MutatingAdmissionPolicy=true")
+            .flag("runtime-config", "admissionregistration.k8s.io/v1beta1=true")
             .args(["--allow-privileged"]);
         Ok(self.with_audit(self.with_accounts(server)))
     }

@@ -123,6 +123,7 @@ impl Cluster {
         self.admits(&target).map_err(|(code, why)| Answer::refusal(code, &why))?;
         object["metadata"]["namespace"] = json!(target.namespace);
         let object = write::replace(target.resource, &Value::Null, &object, request.writer(&target));
+        let object = self.admitted(&target, object);
         write::valid(target.resource, None, &object).map_err(|refused| refusal(&refused))?;
         if self.existing(&target).is_ok() {
             let why = format!("{} \"{}\" already exists", target.resource.plural, target.name);
@@ -154,7 +155,14 @@ impl Cluster {
         self.checked(target, live, object, now)
     }
 
+    /// An object as admission leaves it; who owns which field stays.
+    fn admitted(&self, target: &Target, object: Value) -> Value {
+        let rule = self.rules.get(target.resource.kind).filter(|_| target.subresource.is_empty());
+        rule.map(|patch| write::patched(&object, patch)).unwrap_or(object)
+    }
+
     fn checked(&mut self, target: &Target, live: &Object, object: Value, now: Timestamp) -> Outcome {
+        let object = self.admitted(target, object);
         write::immutable(target.resource, &live.value, &object).map_err(|refused| refusal(&refused))?;
         write::valid(target.resource, Some(&live.value), &object).map_err(|refused| refusal(&refused))?;
         Ok(Answer::of(200, &self.store(target.resource, object, now)))
@@ -178,7 +186,7 @@ impl Cluster {
             Err(_) => {
                 self.admits(target).map_err(|(code, why)| Answer::refusal(code, &why))?;
                 let object = write::apply(target.resource, &Value::Null, &config, writer);
-                let object = object.map_err(|refused| refusal(&refused))?;
+                let object = self.admitted(target, object.map_err(|refused| refusal(&refused))?);
                 write::valid(target.resource, None, &object).map_err(|refused| refusal(&refused))?;
                 Ok(Answer::of(201, &self.store(target.resource, object, now)))
             }

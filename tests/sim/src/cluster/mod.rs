@@ -101,6 +101,8 @@ pub struct Cluster {
     changes: Vec<Change>,
     /// Kinds that are not installed.
     pub absent: BTreeSet<&'static str>,
+    /// What admission makes of every object of a kind, as merge patches.
+    pub rules: BTreeMap<&'static str, Value>,
     /// Changes before this version are forgotten: watches from there are answered 410.
     pub compacted: u64,
 }
@@ -108,7 +110,7 @@ pub struct Cluster {
 impl Default for Cluster {
     fn default() -> Self {
         let (objects, changes, absent) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
-        Cluster { version: 1, uids: 0, objects, changes, absent, compacted: 0 }
+        Cluster { version: 1, uids: 0, objects, changes, absent, rules: BTreeMap::new(), compacted: 0 }
     }
 }
 

@@ -1,0 +1,262 @@
+//! Whether an object is as it was declared; and where it is not, what stands there.
+
+use std::collections::BTreeMap;
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::plan::names::hash_of;
+
+/// The places where an object is not as declared, as in `spec.template.spec.containers[app].image`, with the hash of what
+/// stands there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strays(BTreeMap<String, String>);
+
+/// How many places are told.
+const TOLD: usize = 4;
+
+impl Strays {
+    /// Where an object is not as wanted.
+    pub fn of(found: &DynamicObject, wanted: &Value) -> Strays {
+        let mut strays = Strays::default();
+        if is_same(found, wanted) {
+            return strays;
+        }
+        for (field, wanted) in wanted.as_object().into_iter().flatten() {
+            match field.as_str() {
+                "metadata" => strays.see_marks(found, wanted),
+                "apiVersion" | "kind" => {}
+                _ => strays.see(field.clone(), found.data.get(field), wanted),
+            }
+        }
+        strays
+    }
+
+    /// Those that are not among these.
+    pub fn beyond(&self, known: &Strays) -> Strays {
+        let new = self.0.iter().filter(|(place, stands)| known.0.get(*place) != Some(stands));
+        Strays(new.map(|(place, stands)| (place.clone(), stands.clone())).collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, place: String, found: Option<&Value>) {
+        self.0.insert(place, hash_of(&found, 16));
+    }
+
+    fn see_marks(&mut self, found: &DynamicObject, wanted: &Value) {
+        for (field, have) in [("labels", &found.metadata.labels), ("annotations", &found.metadata.annotations)] {
+            for (key, value) in wanted[field].as_object().into_iter().flatten() {
+                let have = have.as_ref().and_then(|have| have.get(key)).map(|have| Value::from(have.as_str()));
+                if have.as_ref() != Some(value) {
+                    self.add(format!("metadata.{field}[{key}]"), have.as_ref());
+                }
+            }
+        }
+    }
+
+    /// Goes down to the innermost places that differ.
+    fn see(&mut self, place: String, found: Option<&Value>, wanted: &Value) {
+        if holds(found, wanted) {
+            return;
+        }
+        match (found, wanted) {
+            (Some(Value::Object(have)), Value::Object(fields)) => {
+                for (key, wanted) in fields {
+                    let (place, have) = (format!("{place}.{key}"), have.get(key));
+                    match is_added_to(key, have, wanted) {
+                        true => self.add(place, have),
+                        false => self.see(place, have, wanted),
+                    }
+                }
+            }
+            (Some(Value::Array(have)), Value::Array(items)) if is_named(items) => {
+                for wanted in items {
+                    let one = have.iter().find(|one| name(one) == name(wanted));
+                    self.see(format!("{place}[{}]", name(wanted).unwrap_or_default()), one, wanted);
+                }
+            }
+            (found, _) => self.add(place, found),
+        }
+    }
+}
+
+impl std::fmt::Display for Strays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let told: Vec<&str> = self.0.keys().take(TOLD).map(String::as_str).collect();
+        f.write_str(&told.join(", "))?;
+        match self.0.len().saturating_sub(TOLD) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// Whether an object has every mark and field that is wanted.
+fn is_same(found: &DynamicObject, wanted: &Value) -> bool {
+    let fields = wanted.as_object().into_iter().flatten();
+    is_marked(found, wanted)
+        && fields
+            .filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str()))
+            .all(|(name, value)| holds(found.data.get(name), value))
+}
+
+/// Whether an object has the labels and annotations that were declared: gateways are told things by annotations.
+fn is_marked(found: &DynamicObject, wanted: &Value) -> bool {
+    let marks = [("labels", &found.metadata.labels), ("annotations", &found.metadata.annotations)];
+    marks.into_iter().all(|(field, have)| {
+        let wanted = wanted["metadata"][field].as_object().into_iter().flatten();
+        wanted
+            .into_iter()
+            .all(|(key, value)| have.as_ref().and_then(|have| have.get(key)).map(String::as_str) == value.as_str())
+    })
+}
+
+/// Lists to which nobody else may add: an application's environment, its mounts and its ports.
+const CLOSED: [&str; 4] = ["env", "envFrom", "volumeMounts", "ports"];
+
+/// Whether `found` has everything that `wanted` says; the API server may have added to it.
+fn holds(found: Option<&Value>, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (_, Value::Null) => true,
+        (Some(Value::Object(found)), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| holds(found.get(key), value) && !is_added_to(key, found.get(key), value))
+        }
+        (Some(Value::Array(found)), Value::Array(wanted)) => list_holds(found, wanted),
+        (Some(found), wanted) => found == wanted || is_same_quantity(found, wanted),
+        (None, wanted) => is_empty(wanted),
+    }
+}
+
+/// Whether a list that is ours alone is longer than declared.
+fn is_added_to(key: &str, found: Option<&Value>, wanted: &Value) -> bool {
+    let length = |value: &Value| value.as_array().map(Vec::len);
+    CLOSED.contains(&key) && found.and_then(length).is_some_and(|found| Some(found) != length(wanted))
+}
+
+/// Lists of named things may have been added to by others; all other lists are equal in length and order.
+fn list_holds(found: &[Value], wanted: &[Value]) -> bool {
+    if is_named(wanted) {
+        return wanted.iter().all(|want| found.iter().any(|have| name(have) == name(want) && holds(Some(have), want)));
+    }
+    found.len() == wanted.len() && found.iter().zip(wanted).all(|(have, want)| holds(Some(have), want))
+}
+
+fn name(value: &Value) -> Option<&str> {
+    value.get("name")?.as_str()
+}
+
+/// Whether a list is one of named things.
+fn is_named(list: &[Value]) -> bool {
+    !list.is_empty() && list.iter().all(|value| name(value).is_some())
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// `1000m` and `1`, `1024Mi` and `1Gi`: the API server writes quantities in its own way.
+fn is_same_quantity(found: &Value, wanted: &Value) -> bool {
+    let amount = |value: &Value| quantity(value.as_str()?);
+    matches!((amount(found), amount(wanted)), (Some(a), Some(b)) if a == b)
+}
+
+/// A quantity in thousandths: <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>.
+fn quantity(text: &str) -> Option<u128> {
+    let units = [
+        ("Ki", 1_024_000),
+        ("Mi", 1_048_576_000),
+        ("Gi", 1_073_741_824_000),
+        ("Ti", 1_099_511_627_776_000),
+        ("m", 1),
+        ("k", 1_000_000),
+        ("M", 1_000_000_000),
+        ("G", 1_000_000_000_000),
+        ("T", 1_000_000_000_000_000),
+        ("", 1_000),
+    ];
+    let (number, scale) = units.into_iter().find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, scale)))?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = u32::try_from(fraction.len()).ok()?;
+    let value: u128 = format!("{whole}{fraction}").parse().ok()?;
+    Some(value.checked_mul(scale)? / 10u128.checked_pow(digits)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::objects::APPLIED;
+
+    #[test]
+    fn what_the_server_added_is_no_difference_and_what_somebody_changed_is() {
+        let wanted = json!({"replicas": 2, "list": [{"name": "a", "image": "x"}], "gone": {}});
+        let found =
+            json!({"replicas": 2, "list": [{"name": "a", "image": "x", "tty": false}, {"name": "b"}], "more": 1});
+        assert!(holds(Some(&found), &wanted));
+        let added = json!({"env": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]});
+        assert!(!holds(Some(&added), &json!({"env": [{"name": "a", "value": "1"}]})), "an added variable");
+        for (pointer, value) in [("/replicas", json!(3)), ("/list/0/image", json!("y")), ("/list", json!([]))] {
+            let mut changed = found.clone();
+            *changed.pointer_mut(pointer).unwrap() = value;
+            assert!(!holds(Some(&changed), &wanted), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn an_annotation_that_somebody_took_away_is_a_difference() {
+        let wanted =
+            json!({"metadata": {"labels": {"a": "b"}, "annotations": {APPLIED: "h", "tls": "true"}}, "spec": {}});
+        let found = |labels: Value, annotations: Value| -> DynamicObject {
+            let metadata = json!({"name": "n", "labels": labels, "annotations": annotations});
+            serde_json::from_value(json!({"apiVersion": "v1", "kind": "K", "metadata": metadata, "spec": {}})).unwrap()
+        };
+        let whole = json!({APPLIED: "h", "tls": "true", "added": "by a controller"});
+        let strays = |object| Strays::of(&object, &wanted).to_string();
+        assert_eq!(strays(found(json!({"a": "b", "c": "d"}), whole.clone())), "");
+        assert_eq!(strays(found(json!({"a": "b"}), json!({APPLIED: "h"}))), "metadata.annotations[tls]");
+        assert_eq!(strays(found(json!({"a": "x"}), whole)), "metadata.labels[a]");
+    }
+
+    #[test]
+    fn what_strays_is_told_by_its_innermost_place_and_compared_by_what_stands_there() {
+        let wanted = json!({"spec": {"replicas": 2, "containers": [{"name": "app", "image": "a", "env": [{"name": "A"}]}],
+            "hosts": ["x", "y"], "gone": {"deep": 1}}});
+        let strays = |spec: Value| {
+            let object = json!({"apiVersion": "v1", "kind": "K", "metadata": {}, "spec": spec});
+            Strays::of(&serde_json::from_value(object).unwrap(), &wanted)
+        };
+        let spec = |image: &str, env: Value| {
+            json!({"replicas": 2, "containers": [{"name": "app", "image": image, "env": env}, {"name": "side"}],
+                "hosts": ["y", "x"]})
+        };
+        let (one, other) = (json!([{"name": "A"}]), json!([{"name": "A"}, {"name": "B"}]));
+        assert_eq!(strays(spec("a", one.clone())).to_string(), "spec.gone, spec.hosts");
+        assert_eq!(
+            strays(spec("b", other)).to_string(),
+            "spec.containers[app].env, spec.containers[app].image, spec.gone, spec.hosts"
+        );
+        assert_eq!(strays(spec("b", one.clone())), strays(spec("b", one.clone())));
+        assert_ne!(strays(spec("b", one.clone())), strays(spec("c", one)));
+    }
+
+    #[test]
+    fn quantities_are_compared_by_what_they_mean() {
+        for (a, b) in [("1000m", "1"), ("1024Mi", "1Gi"), ("0.5", "500m"), ("2", "2")] {
+            assert!(is_same_quantity(&json!(a), &json!(b)), "{a} {b}");
+        }
+        assert!(!is_same_quantity(&json!("1Gi"), &json!("1G")));
+        assert!(!is_same_quantity(&json!("csvboard"), &json!("hello")));
+    }
+
+    #[test]
+    fn no_text_breaks_the_reader_of_quantities() {
+        crate::fuzz::texts(&["1.5Gi", "250m", "99999999999999999999", "1Ti", "0.001k"], 20_000, |text| {
+            assert!(quantity(text).is_none() || text.contains(|c: char| c.is_ascii_digit()), "{text}")
+        });
+    }
+}
