@@ -71,6 +71,13 @@ impl PartDone {
         self.wrote.iter().map(|wrote| wrote.what.as_str()).collect::<Vec<_>>().join(", ")
     }
 
+    /// Takes in what came after.
+    fn take_in(&mut self, later: PartDone) {
+        self.wrote.extend(later.wrote);
+        self.altered.extend(later.altered);
+        self.fault = self.fault.take().or(later.fault);
+    }
+
     fn record(&mut self, what: impl Into<String>, result: Result<bool, Fault>) {
         self.write(Wrote { what: what.into(), drift: Drift::No }, result);
     }
@@ -133,9 +140,7 @@ impl Observer {
         let parts = plan.parts.iter().filter_map(|(part, verdict)| Some((*part, verdict.as_ref().ok()?)));
         let writes = parts.map(|(part, steps)| self.part(ask, part, (steps, noted), &writer));
         for (part, result) in join_all(writes).await {
-            let entry = done.parts.entry(part).or_default();
-            entry.wrote.extend(result.wrote);
-            entry.fault = entry.fault.take().or(result.fault);
+            done.parts.entry(part).or_default().take_in(result);
         }
         objects::prune(self, ask, plan, &mut done).await;
         done

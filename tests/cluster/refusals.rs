@@ -108,17 +108,8 @@ fn admission_changes(stage: &Stage) -> Outcome<()> {
 fn is_changed(stage: &Stage) -> Outcome<()> {
     // A policy is enforced some time after it is there.
     until(Duration::from_secs(30), || {
-        let tried = stage.kubectl(&[
-            "label",
-            "deployment",
-            RULED.1,
-            "-n",
-            RULED.0,
-            "by=hand",
-            "--dry-run=server",
-            "-o",
-            "json",
-        ])?;
+        let web = ["annotate", "deployment", RULED.1, "-n", RULED.0, "by=hand", "--dry-run=server", "-o", "json"];
+        let tried = stage.kubectl(&web)?;
         Ok(tried.contains("\"terminationGracePeriodSeconds\": 91").then_some(()))
     })?;
     stage.apply(&hello(RULED.0, RULED.1, json!({"env": {"DAY": "Saturday"}})))?;
