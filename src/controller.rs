@@ -57,15 +57,24 @@ pub fn of(api: Api<SaasDeployment>) -> Controller<SaasDeployment> {
     Controller::for_stream(events.reflect(writer).applied_objects(), store)
 }
 
-/// Keeps a store of all objects of a kind; the future never ends.
-pub fn follow<K>(api: Api<K>) -> (Store<K>, impl Future<Output = ()> + Send)
-where
-    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+/// Kinds of which a store can be kept.
+pub trait Followable:
+    Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
 {
+}
+
+impl<K> Followable for K where
+    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
+{
+}
+
+/// Keeps a store of all objects of a kind, for as long as the stream of what changed is polled; it never ends.
+pub fn follow<K: Followable>(api: Api<K>) -> (Store<K>, impl stream::Stream<Item = K> + Send) {
     let (store, writer) = reflector::store();
     let events = watcher(api, watcher::Config::default()).modify(|object| object.managed_fields_mut().clear());
-    let stream = events.reflect(writer).default_backoff();
-    (store, stream.for_each(|event| async { drop(event.inspect_err(|e| warn!("watch of {}: {e}", K::kind(&())))) }))
+    let changed = events.reflect(writer).default_backoff().touched_objects();
+    let told = |result: watcher::Result<K>| result.inspect_err(|e| warn!("watch of {}: {e}", K::kind(&()))).ok();
+    (store, changed.filter_map(move |result| std::future::ready(told(result))))
 }
 
 /// Follows one kind of children and yields whom each event concerns.

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::channel::mpsc::UnboundedSender;
 use futures::{FutureExt, StreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::runtime::controller::Controller;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
@@ -21,7 +22,7 @@ use crate::accounts::Accounts;
 use crate::api::{ProviderAccount, SaasDeployment, SaasOperation};
 use crate::apply::vault::Vaults;
 use crate::config::Config;
-use crate::controller::{self, Context};
+use crate::controller::{self, Context, Followable};
 use crate::ground::{Ground, Plot};
 use crate::kinds::Kind;
 use crate::latest::Latest;
@@ -55,7 +56,7 @@ pub struct Operator {
 /// An operator whose watches run; it does not write before it leads.
 pub struct Assembled {
     context: Arc<Context>,
-    controller: Controller<SaasDeployment>,
+    passes: Passes,
     candidate: Candidate,
     /// The watches: they end with the operator.
     _watches: JoinSet<()>,
@@ -73,17 +74,32 @@ impl Assembled {
     /// # Errors
     /// The leadership was lost.
     pub async fn lead(self, stop: impl Future<Output = ()> + Send) -> Result<(), String> {
-        let Assembled { context, controller, candidate, _watches } = self;
-        let ended = lead(&candidate, controller, context, Box::pin(stop)).await;
+        let Assembled { context, passes, candidate, _watches } = self;
+        let ended = lead(&candidate, passes, context, Box::pin(stop)).await;
         candidate.release().await;
         ended
+    }
+}
+
+/// The passes over all applications, which begin once this replica leads.
+struct Passes {
+    controller: Controller<SaasDeployment>,
+    /// Whether changes wake passes yet.
+    leads: Arc<AtomicBool>,
+}
+
+impl Passes {
+    /// Begins with a pass over each application: what changed before needs no other.
+    async fn run(self, context: Arc<Context>, halted: impl Future<Output = ()> + Send + Sync + 'static) {
+        self.leads.store(true, Ordering::SeqCst);
+        controller::run(self.controller, context, halted).await;
     }
 }
 
 /// Leads once the watches are filled, until it is told to stop or loses the lease.
 async fn lead(
     candidate: &Candidate,
-    controller: Controller<SaasDeployment>,
+    passes: Passes,
     context: Arc<Context>,
     mut stop: Pin<Box<impl Future<Output = ()> + Send>>,
 ) -> Result<(), String> {
@@ -97,7 +113,7 @@ async fn lead(
     }
     let (halt, halted) = tokio::sync::oneshot::channel::<()>();
     let accounts = context.clone();
-    let passes = controller::run(controller, context, async move { drop(halted.await) });
+    let passes = passes.run(context, async move { drop(halted.await) });
     tokio::pin!(passes);
     tokio::select! {
         () = &mut passes => return Err("the controller ended by itself".into()),
@@ -116,18 +132,23 @@ impl Operator {
     pub fn assemble(self, registry: &mut Registry) -> Assembled {
         let mut watches = JoinSet::new();
         let candidate = Candidate::new(self.client.clone(), self.outside.clone(), &self.namespace, &self.identity);
-        let (context, controller) = self.parts(registry, &mut watches);
-        Assembled { context, controller, candidate, _watches: watches }
+        let (context, passes) = self.parts(registry, &mut watches);
+        Assembled { context, passes, candidate, _watches: watches }
     }
 
-    fn parts(self, registry: &mut Registry, tasks: &mut JoinSet<()>) -> (Arc<Context>, Controller<SaasDeployment>) {
+    fn parts(self, registry: &mut Registry, tasks: &mut JoinSet<()>) -> (Arc<Context>, Passes) {
         let (cache, ground) = (Arc::new(Cache::default()), Arc::new(Ground::new(&self.config)));
-        let stream = controller::of(Api::all(self.client.clone()));
-        let (operations, follow_operations) = controller::follow(Api::<SaasOperation>::all(self.client.clone()));
-        tasks.spawn(follow_operations);
-        let (namespaces, follow_namespaces) = controller::follow(Api::<Namespace>::all(self.client.clone()));
-        tasks.spawn(follow_namespaces);
-        let accounts = self.accounts(tasks);
+        let controller = controller::of(Api::all(self.client.clone()));
+        let (wake, woken) = futures::channel::mpsc::unbounded();
+        let leads = Arc::new(AtomicBool::new(false));
+        let mut watches = Watches { tasks, wake, leads: leads.clone(), deployments: controller.store() };
+        let operations = watches.follow(Api::all(self.client.clone()), |operation: SaasOperation, _| {
+            let namespace = operation.namespace().unwrap_or_default();
+            vec![ObjectRef::new(&operation.spec.deployment).within(&namespace)]
+        });
+        let namespaces = watches.keep(Api::<Namespace>::all(self.client.clone()));
+        let accounts = self.accounts(&mut watches);
+        self.follow_children((&cache, &ground), &mut watches);
         let observer = Observer {
             client: self.client.clone(),
             outside: self.outside.clone(),
@@ -135,7 +156,7 @@ impl Operator {
             cluster: self.cluster.clone(),
             cache: cache.clone(),
             ground: ground.clone(),
-            deployments: stream.store(),
+            deployments: controller.store(),
             operations,
             namespaces,
             vaults: Vaults::default(),
@@ -157,54 +178,92 @@ impl Operator {
             latest: Latest::default(),
             patience: Patience::default(),
         });
-        let controller = self.woken(stream, (cache, ground), tasks);
-        (context, controller)
+        let config = kube::runtime::controller::Config::default()
+            .concurrency(context.observer.config.concurrency)
+            .debounce(Duration::from_millis(50));
+        (context, Passes { controller: controller.with_config(config).reconcile_on(woken), leads })
     }
 
-    fn accounts(&self, tasks: &mut JoinSet<()>) -> Accounts {
-        let (accounts, follow_accounts) = controller::follow(Api::<ProviderAccount>::all(self.client.clone()));
-        let (secrets, follow_secrets) =
-            controller::follow(Api::<Secret>::namespaced(self.client.clone(), &self.namespace));
-        let (config_maps, follow_maps) =
-            controller::follow(Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace));
-        tasks.spawn(follow_accounts);
-        tasks.spawn(follow_secrets);
-        tasks.spawn(follow_maps);
+    fn accounts(&self, watches: &mut Watches<'_>) -> Accounts {
+        let accounts = watches.follow(Api::<ProviderAccount>::all(self.client.clone()), |_, everyone| everyone());
+        let secrets = watches.keep(Api::<Secret>::namespaced(self.client.clone(), &self.namespace));
+        let config_maps = watches.keep(Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace));
         Accounts { namespace: self.namespace.clone(), accounts, secrets, config_maps }
     }
 
-    /// What wakes a pass: the object itself, its children, its requests, a change of any account, and of what routes rest on.
-    fn woken(
-        &self,
-        controller: Controller<SaasDeployment>,
-        (cache, ground): (Arc<Cache>, Arc<Ground>),
-        tasks: &mut JoinSet<()>,
-    ) -> Controller<SaasDeployment> {
-        let config = kube::runtime::controller::Config::default()
-            .concurrency(self.config.concurrency)
-            .debounce(Duration::from_millis(50));
-        let requested = |operation: SaasOperation| {
-            let namespace = operation.namespace().unwrap_or_default();
-            Some(ObjectRef::new(&operation.spec.deployment).within(&namespace))
-        };
-        let operations: Api<SaasOperation> = Api::all(self.client.clone());
-        let all = controller.store();
-        let everyone = move || all.state().into_iter().map(|saas| ObjectRef::from_obj(&*saas)).collect::<Vec<_>>();
-        let accounts: Api<ProviderAccount> = Api::all(self.client.clone());
-        let (wake, woken) = futures::channel::mpsc::unbounded();
+    /// Follows the children of all applications, and what routes rest on.
+    fn follow_children(&self, (cache, ground): (&Arc<Cache>, &Arc<Ground>), watches: &mut Watches<'_>) {
         for kind in Kind::ALL {
-            let (children, wake) = (controller::children(self.client.clone(), cache.clone(), kind), wake.clone());
-            tasks.spawn(children.map(Ok).forward(wake).map(drop));
+            watches.wakes(controller::children(self.client.clone(), cache.clone(), kind));
         }
         for plot in Plot::all(&self.config) {
-            let (changes, everyone) = (controller::ground(self.client.clone(), ground.clone(), plot), everyone.clone());
-            let concerned = changes.flat_map(move |()| stream::iter(everyone()));
-            tasks.spawn(concerned.map(Ok).forward(wake.clone()).map(drop));
+            let changes = controller::ground(self.client.clone(), ground.clone(), plot);
+            let everyone = everyone(watches.deployments.clone());
+            watches.wakes(changes.flat_map(move |()| stream::iter(everyone())));
         }
-        controller
-            .with_config(config)
-            .watches(operations, watcher::Config::default(), requested)
-            .watches(accounts, watcher::Config::default(), move |_| everyone())
-            .reconcile_on(woken)
+    }
+}
+
+/// An application to look at.
+type Concerned = ObjectRef<SaasDeployment>;
+
+/// The watches, and what each wakes: the passes over the applications that a change concerns.
+struct Watches<'a> {
+    tasks: &'a mut JoinSet<()>,
+    wake: UnboundedSender<Concerned>,
+    leads: Arc<AtomicBool>,
+    deployments: Store<SaasDeployment>,
+}
+
+impl Watches<'_> {
+    /// Keeps a store of all objects of a kind, whose changes concern nobody at once.
+    fn keep<K: Followable>(&mut self, api: Api<K>) -> Store<K> {
+        self.follow(api, |_, _| Vec::new())
+    }
+
+    /// Keeps a store of all objects of a kind, and wakes those whom a change concerns; the second argument gives everybody.
+    fn follow<K: Followable>(
+        &mut self,
+        api: Api<K>,
+        concerned: impl Fn(K, &dyn Fn() -> Vec<Concerned>) -> Vec<Concerned> + Send + Sync + 'static,
+    ) -> Store<K> {
+        let (store, changed) = controller::follow(api);
+        let everyone = everyone(self.deployments.clone());
+        self.wakes(changed.flat_map(move |object| stream::iter(concerned(object, &everyone))));
+        store
+    }
+
+    /// Wakes passes, once there are any: a standby would gather wakes for as long as it stands by.
+    fn wakes(&mut self, concerned: impl stream::Stream<Item = Concerned> + Send + 'static) {
+        let leads = self.leads.clone();
+        let concerned = concerned.filter(move |_| std::future::ready(leads.load(Ordering::SeqCst)));
+        self.tasks.spawn(concerned.map(Ok).forward(self.wake.clone()).map(drop));
+    }
+}
+
+fn everyone(deployments: Store<SaasDeployment>) -> impl Fn() -> Vec<Concerned> {
+    move || deployments.state().into_iter().map(|saas| ObjectRef::from_obj(&*saas)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_standby_gathers_no_wakes() {
+        let (wake, mut woken) = futures::channel::mpsc::unbounded();
+        let (mut tasks, leads) = (JoinSet::new(), Arc::new(AtomicBool::new(false)));
+        let (deployments, _) = kube::runtime::reflector::store();
+        let mut watches = Watches { tasks: &mut tasks, wake, leads: leads.clone(), deployments };
+        for expected in [0, 3] {
+            watches.wakes(stream::iter(["a", "b", "c"].map(ObjectRef::new)));
+            assert!(watches.tasks.join_next().await.is_some());
+            let mut count = 0;
+            while woken.try_recv().is_ok() {
+                count += 1;
+            }
+            assert_eq!(count, expected);
+            leads.store(true, Ordering::SeqCst);
+        }
     }
 }

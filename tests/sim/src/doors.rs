@@ -311,6 +311,9 @@ fn expired() -> Bytes {
     format!("{{\"type\":\"ERROR\",\"object\":{status}}}\n").into()
 }
 
+/// When golive gives up a question to name servers: their address, a datagram and a stream take three seconds each.
+const NAMES: Duration = Duration::from_secs(9);
+
 /// The outside of a place.
 pub struct Beyond(pub Key);
 
@@ -346,12 +349,10 @@ impl Outside for Beyond {
 
     fn ask<'a>(&'a self, servers: &'a [String], name: &'a str, _kind: RecordType) -> BoxFuture<'a, Seen<Answers>> {
         async move {
-            let passage = self
-                .0
-                .doors
-                .through(format!("DNS {name}"), false, |state| place::view(&state.vendors).texts(name))
-                .await;
-            let values = passage.done.filter(|_| passage.trouble.is_none());
+            let asks =
+                self.0.doors.through(format!("DNS {name}"), false, |state| place::view(&state.vendors).texts(name));
+            let passage = tokio::time::timeout(NAMES, asks).await.ok();
+            let values = passage.filter(|passage| passage.trouble.is_none()).and_then(|passage| passage.done);
             let values = values.ok_or_else(|| Fault::Unreachable(format!("no name server answers for {name}")))?;
             Ok(servers.iter().map(|server| (server.clone(), values.clone())).collect())
         }
