@@ -25,6 +25,7 @@ use crate::latest::Latest;
 use crate::metrics::Metrics;
 use crate::objects::{Cache, MANAGED_BY, Presence};
 use crate::observe::Observer;
+use crate::pace::Pace;
 use crate::patience::Patience;
 use crate::plan::{Ask, Plan, plan};
 use crate::report::{Report, Said, report};
@@ -48,6 +49,8 @@ pub struct Context {
     pub latest: Latest,
     /// What is not told yet.
     pub patience: Patience,
+    /// How often each is looked at.
+    pub pace: Pace,
 }
 
 /// A controller of all SaasDeployments. What managers own of them is not kept: it takes more room than all else.
@@ -169,6 +172,9 @@ fn on_error(_: Arc<SaasDeployment>, fault: &Fault, _: Arc<Context>) -> Action {
 
 /// One pass over one object.
 async fn pass(saas: Arc<SaasDeployment>, context: Arc<Context>) -> Result<Action, Fault> {
+    if let Some(wait) = context.pace.turn(&saas.uid().unwrap_or_default()) {
+        return Ok(Action::requeue(wait));
+    }
     let span = info_span!("pass", namespace = saas.namespace(), name = saas.name_any());
     let started = Instant::now();
     let result = step(context.latest.of(saas), &context).instrument(span.clone()).await;
@@ -293,6 +299,7 @@ async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
     let others = saas.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
     context.metrics.gone(saas);
     context.latest.forget(saas);
+    context.pace.forget(&saas.uid().unwrap_or_default());
     context.observer.vaults.forget(saas);
     match set_finalizers(&context.observer, saas, others).await {
         Err(Fault::Rejected(_)) => Ok(()),

@@ -31,6 +31,7 @@ pub mod observe;
 pub mod offline;
 pub mod operator;
 pub mod outside;
+pub mod pace;
 pub mod patience;
 pub mod plan;
 pub mod report;

@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::objects::Cache;
 use crate::observe::Observer;
 use crate::outside::Outside;
+use crate::pace::Pace;
 use crate::patience::Patience;
 use crate::vendors::Vendors;
 
@@ -177,6 +178,7 @@ impl Operator {
             metrics: Metrics::new(registry),
             latest: Latest::default(),
             patience: Patience::default(),
+            pace: Pace::default(),
         });
         let config = kube::runtime::controller::Config::default()
             .concurrency(context.observer.config.concurrency)

@@ -22,6 +22,8 @@ struct Entry {
     object_ref: Option<Object>,
     #[serde(default)]
     response_status: Option<Status>,
+    #[serde(rename = "requestURI", default)]
+    uri: String,
 }
 
 #[derive(Deserialize)]
@@ -112,9 +114,12 @@ impl Requests {
         let object = entry.object_ref.as_ref();
         let resource = object.map(|o| o.resource.as_str()).unwrap_or("none");
         let sub = object.map(|o| o.subresource.as_str()).filter(|sub| !sub.is_empty());
+        // A list of one name is a look at one object.
+        let verb = if entry.uri.contains("fieldSelector=metadata.name%3D") { "get" } else { &entry.verb };
+        let verb = if entry.verb == "list" { verb } else { &entry.verb };
         let key = match sub {
-            Some(sub) => format!("{} {resource}/{sub}", entry.verb),
-            None => format!("{} {resource}", entry.verb),
+            Some(sub) => format!("{verb} {resource}/{sub}"),
+            None => format!("{verb} {resource}"),
         };
         *self.by.entry(key).or_default() += 1;
         let code = entry.response_status.as_ref().map_or(0, |status| status.code);

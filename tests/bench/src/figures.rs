@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Round {
-    /// `golive`, `floor`, `kubectl` or `cert-manager`.
+    /// `golive`, `floor` or `kubectl`.
     pub who: String,
     /// Applications.
     pub n: usize,
@@ -48,14 +48,44 @@ pub struct Standing {
     pub fleet_mib: f64,
     /// At rest.
     pub idle: Idle,
+    /// Passes that find nothing to do.
+    #[serde(default)]
+    pub noop: Idle,
     /// One field of one application after the other.
     pub change: Changes,
     /// A child changed by somebody else, one after the other.
     pub drift: Changes,
+    /// One field of one application after the other, while another is changed without pause.
+    #[serde(default)]
+    pub beside: Beside,
     /// A new process over the same fleet.
     pub restart: Restart,
     /// All applications deleted.
     pub delete: Deleted,
+}
+
+/// One application that is changed without pause, and the others.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Beside {
+    /// How often it was changed, in a second.
+    pub noise: f64,
+    /// How often golive looked at it, in a second.
+    pub passes: f64,
+    /// The changes of others meanwhile.
+    pub others: Changes,
+}
+
+/// Objects that are nobody's business, and what they cost.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Foreign {
+    /// How many there were.
+    pub objects: usize,
+    /// What they weigh, in MiB.
+    pub weight_mib: f64,
+    /// Resident memory before and after, in MiB.
+    pub rss_mib: [f64; 2],
 }
 
 /// A window in which nothing happens.
@@ -173,6 +203,9 @@ pub struct Figures {
     pub rounds: Vec<Round>,
     /// What golive does afterwards.
     pub standings: Vec<Standing>,
+    /// Objects of others.
+    #[serde(default)]
+    pub foreign: Option<Foreign>,
     /// Planning alone.
     pub pure: Option<Pure>,
 }

@@ -1,6 +1,6 @@
 //! The goals of golive's speed, and what was measured of each.
 
-use crate::figures::{Figures, Round, Standing, exponent};
+use crate::figures::{Figures, Foreign, Round, Standing, exponent};
 
 /// A goal: its number, what is measured, what is wanted, what was found.
 pub struct Goal {
@@ -39,6 +39,8 @@ pub fn judged(figures: &Figures) -> Vec<Goal> {
     goals.extend(memory(figures));
     goals.extend(figures.standings.iter().max_by_key(|s| (s.n, s.k)).into_iter().flat_map(restart));
     goals.extend(largest.into_iter().flat_map(latency));
+    goals.extend(largest.into_iter().flat_map(noisy));
+    goals.extend(figures.foreign.iter().map(foreign));
     goals.extend(growth(figures));
     goals.extend(figures.pure.iter().flat_map(|pure| {
         let what = format!("planning one application, k = {} ({} allocations)", pure.k, short(pure.plan_allocations));
@@ -74,10 +76,10 @@ fn requests(figures: &Figures) -> Vec<Goal> {
 
 fn steady(s: &Standing) -> Vec<Goal> {
     let each = |count: usize, of: usize| count as f64 / of.max(1) as f64;
-    let passes = format!("requests of a pass with nothing to do ({} passes)", s.idle.passes);
-    let cpu = s.idle.cpu_seconds * 1e3 / s.idle.passes.max(1) as f64;
+    let passes = format!("requests of a pass with nothing to do ({} passes)", s.noop.passes);
+    let cpu = s.noop.cpu_seconds * 1e3 / s.noop.passes.max(1) as f64;
     vec![
-        at_most("P2", passes, (0.0, each(s.idle.requests, s.idle.passes)), ""),
+        at_most("P2", passes, (0.0, each(s.noop.requests, s.noop.passes)), ""),
         at_most("P2", "writes to change one field", (3.0, each(s.change.writes, s.change.count)), ""),
         at_most("P2", "reads to change one field", (0.0, each(s.change.reads, s.change.count)), ""),
         at_most("P2", "writes to delete one", (2.0, each(s.delete.writes, s.n)), ""),
@@ -140,6 +142,21 @@ fn latency(s: &Standing) -> Vec<Goal> {
             " ms",
         ),
     ]
+}
+
+/// One application is changed without pause: it gets its share, and others hardly notice.
+fn noisy(s: &Standing) -> Vec<Goal> {
+    let slower = s.beside.others.quantile(0.99) / s.change.quantile(0.99);
+    let loud = format!("one changed {} times a second: passes over it", short(s.beside.noise));
+    vec![
+        at_most("P14", loud, (2.0, s.beside.passes), "/s"),
+        at_most("P14", "meanwhile changes of others, p99, over that at rest", (1.5, slower), " ×"),
+    ]
+}
+
+fn foreign(f: &Foreign) -> Goal {
+    let what = format!("memory taken by {} objects of others ({} MiB)", f.objects, short(f.weight_mib));
+    at_most("P7", what, (1.0, f.rss_mib[1] - f.rss_mib[0]), " MiB")
 }
 
 /// Exponents over N, for applications of the most children.

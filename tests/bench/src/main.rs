@@ -2,12 +2,13 @@
 //! `docs/performance.md`.
 //!
 //! In reading order: [`fleet`] is what is brought up, [`stage`] where, [`round`] by whom and how fast, [`standing`] what
-//! follows; [`audit`] and [`process`] count; [`goals`], [`plot`] and [`page`] tell.
+//! follows, [`foreign`] beside what else; [`audit`] and [`process`] count; [`goals`], [`plot`] and [`page`] tell.
 
 mod audit;
 mod figures;
 mod fleet;
 mod floor;
+mod foreign;
 mod goals;
 mod operator;
 mod page;
@@ -78,6 +79,9 @@ struct Floor {
     children: usize,
 }
 
+/// The largest fleet that kubectl, which applies one object after the other, is given.
+const KUBECTL: usize = 100;
+
 fn main() -> ExitCode {
     let provider = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new();
@@ -111,7 +115,8 @@ async fn whole(run: &Run) -> Result<()> {
             one_size(run, size, &mut figures).await?;
             page::store(&figures)?;
         }
-        Ok(())
+        figures.foreign = Some(foreign::measure(&Stage::set(&run.world).await?).await?);
+        page::store(&figures)
     };
     let result: Result<()> = measured.await;
     world::down(&run.world)?;
@@ -127,6 +132,10 @@ async fn one_size(run: &Run, size: Size, figures: &mut Figures) -> Result<()> {
     for turn in 1..=turns {
         keep(figures, round::floor(&stage, size).await?);
         stage.sweep().await?;
+        if turn == 1 && size.n <= KUBECTL {
+            keep(figures, round::kubectl(&stage, size).await?);
+            stage.sweep().await?;
+        }
         let operator = Operator::lead(&stage).await?;
         let base = process::resident(operator.program.pid)?;
         keep(figures, round::golive(&stage, &operator, size).await?);

@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use golive::api::SaasDeployment;
+use kube::ResourceExt;
+use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::audit::{Audit, Requests};
 use crate::figures::Round;
-use crate::fleet::{Size, application, deployments};
+use crate::fleet::{Size, application, children, deployments};
 use crate::operator::Operator;
 use crate::pods::Pods;
 use crate::process::{Program, cpu, peak, resident};
@@ -101,6 +103,38 @@ pub async fn floor(stage: &Stage, size: Size) -> Result<Round> {
     deadline("the floor's pods run", pods.reached(size.n * deployments(size.k))).await?;
     let round = watch.round("floor", size, watch.seconds())?;
     Ok(Round { cpu_seconds: used.cpu, rss_mib: used.rss, peak_mib: used.peak, ..round })
+}
+
+/// A peer: `kubectl apply --server-side` of the same applications and children, from a file.
+pub async fn kubectl(stage: &Stage, size: Size) -> Result<Round> {
+    let mut pods = Pods::play(stage.client.clone());
+    let file = stage.world.dir.join("fleet.json");
+    std::fs::write(&file, everything(size).to_string())?;
+    let mut command = Command::new(stage.world.program("kubectl")?);
+    command.arg("--kubeconfig").arg(stage.user("kubectl")?);
+    command.args(["apply", "--server-side", "--validate=ignore", "-f"]).arg(file);
+    let watch = Watch::begin(stage)?;
+    let used = finish(Program::start(&mut command, &stage.world.log("kubectl"))?).await?;
+    deadline("kubectl's pods run", pods.reached(size.n * deployments(size.k))).await?;
+    let round = watch.round("kubectl", size, watch.seconds())?;
+    Ok(Round { cpu_seconds: used.cpu, rss_mib: used.rss, peak_mib: used.peak, ..round })
+}
+
+/// The fleet and its children in one list.
+fn everything(size: Size) -> Value {
+    let whole = |saas: SaasDeployment| {
+        let space = saas.namespace().unwrap_or_default();
+        // An owner has a uid, which an application has that exists.
+        let within = move |mut object: Value| {
+            object["metadata"]["namespace"] = json!(space);
+            object["metadata"].as_object_mut().map(|metadata| metadata.remove("ownerReferences"));
+            object
+        };
+        let own = children(&saas).into_iter().map(|child| child.object);
+        std::iter::once(json!(saas)).chain(own.collect::<Vec<_>>()).map(within)
+    };
+    let items: Vec<Value> = fleet(size).into_iter().flat_map(whole).collect();
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 
 /// What a program took that has ended.

@@ -9,7 +9,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::figures::{Changes, Deleted, Idle, Restart, Standing};
+use crate::figures::{Beside, Changes, Deleted, Idle, Restart, Standing};
 use crate::fleet::{NAMESPACES, Size, application, namespace};
 use crate::operator::Operator;
 use crate::pods::Pods;
@@ -22,6 +22,10 @@ use crate::{Result, deadline};
 const CHANGES: usize = 50;
 /// How long nothing happens.
 const REST: Duration = Duration::from_secs(20);
+/// Applications that are touched for a pass that finds nothing to do.
+const TOUCHED: usize = 300;
+/// The time between two changes of an application that is changed without pause.
+const NOISE: Duration = Duration::from_millis(20);
 /// The pause between two changes, so that one does not wait for the other's last look.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -30,18 +34,42 @@ pub async fn measure(stage: &Stage, operator: Operator, (size, base_mib): (Size,
     let mut pods = Pods::play(stage.client.clone());
     let idle = idle(stage, &operator).await?;
     let fleet_mib = resident(operator.program.pid)?;
-    let change = changes(stage, &mut pods, size).await?;
+    let noop = noop(stage, &operator, size).await?;
+    let change = changes(stage, &mut pods, (size, 3)).await?;
     let drift = drifts(stage, &mut pods, size).await?;
+    let beside = beside(stage, &operator, (&mut pods, size)).await?;
     operator.program.stop().await?;
     let (operator, restart) = restart(stage, size).await?;
     let delete = delete(stage).await?;
     operator.program.stop().await?;
-    Ok(Standing { n: size.n, k: size.k, base_mib, fleet_mib, idle, change, drift, restart, delete })
+    Ok(Standing { n: size.n, k: size.k, base_mib, fleet_mib, idle, noop, change, drift, beside, restart, delete })
 }
 
 async fn idle(stage: &Stage, operator: &Operator) -> Result<Idle> {
+    window(stage, operator, async {
+        sleep(REST).await;
+        Ok(())
+    })
+    .await
+}
+
+/// Touches one application after the other where golive does not look: each is a pass that finds nothing to do.
+async fn noop(stage: &Stage, operator: &Operator, size: Size) -> Result<Idle> {
+    let (touched, passes) = (size.n.min(TOUCHED), operator.passes().await?);
+    let touch = async {
+        for saas in (0..touched).map(|number| application(number, size.k)) {
+            let api: Api<SaasDeployment> = Api::namespaced(stage.client.clone(), &saas.namespace().unwrap_or_default());
+            merge(&api, &saas.name_any(), json!({"metadata": {"annotations": {"touched": "yes"}}})).await?;
+        }
+        operator.passed(passes + touched).await.map(drop)
+    };
+    window(stage, operator, touch).await
+}
+
+/// What golive asked for and took while something happened.
+async fn window(stage: &Stage, operator: &Operator, happens: impl Future<Output = Result<()>>) -> Result<Idle> {
     let (watch, passes, before) = (Watch::begin(stage)?, operator.passes().await?, cpu(operator.program.pid)?);
-    sleep(REST).await;
+    happens.await?;
     let requests = watch.requests("golive")?;
     Ok(Idle {
         seconds: watch.seconds(),
@@ -53,15 +81,15 @@ async fn idle(stage: &Stage, operator: &Operator) -> Result<Idle> {
 }
 
 /// Changes `replicas` of one application after the other: one Deployment each.
-async fn changes(stage: &Stage, pods: &mut Pods, size: Size) -> Result<Changes> {
+async fn changes(stage: &Stage, pods: &mut Pods, (size, replicas): (Size, i32)) -> Result<Changes> {
     let watch = Watch::begin(stage)?;
     let mut millis = Vec::new();
     for saas in (0..size.n.min(CHANGES)).map(|number| application(number, size.k)) {
         let (name, space) = (saas.name_any(), saas.namespace().unwrap_or_default());
         let (key, begun) = (format!("{space}/{name}"), Instant::now());
         let api: Api<SaasDeployment> = Api::namespaced(stage.client.clone(), &space);
-        merge(&api, &name, json!({"spec": {"replicas": 3}})).await?;
-        let seen = pods.until(&key, |seen| seen.replicas == 3);
+        merge(&api, &name, json!({"spec": {"replicas": replicas}})).await?;
+        let seen = pods.until(&key, |seen| seen.replicas == replicas);
         let seen = deadline("a change is written", seen).await?.ok_or("the watch ended")?;
         millis.push((seen - begun).as_secs_f64() * 1e3);
         sleep(PAUSE).await;
@@ -86,6 +114,36 @@ async fn drifts(stage: &Stage, pods: &mut Pods, size: Size) -> Result<Changes> {
         sleep(PAUSE).await;
     }
     counted(&watch, millis).await
+}
+
+/// The same changes again while the last application is changed without pause; and before, what that one alone takes.
+async fn beside(stage: &Stage, operator: &Operator, (pods, size): (&mut Pods, Size)) -> Result<Beside> {
+    let others = Size { n: (size.n - 1).min(CHANGES), ..size };
+    let loud = noise(stage, application(size.n - 1, size.k));
+    tokio::pin!(loud);
+    let (begun, passes) = (Instant::now(), operator.passes().await?);
+    let made = tokio::select! {
+        made = &mut loud => made,
+        () = sleep(REST) => Ok(()),
+    };
+    made?;
+    let passes = (operator.passes().await? - passes) as f64 / begun.elapsed().as_secs_f64();
+    let others = tokio::select! {
+        made = &mut loud => return Err(format!("the noise ended: {made:?}").into()),
+        others = changes(stage, pods, (others, 4)) => others?,
+    };
+    Ok(Beside { noise: 1.0 / NOISE.as_secs_f64(), passes, others })
+}
+
+/// Changes one application for ever.
+async fn noise(stage: &Stage, saas: SaasDeployment) -> Result<()> {
+    let api: Api<SaasDeployment> = Api::namespaced(stage.client.clone(), &saas.namespace().unwrap_or_default());
+    let mut beat = tokio::time::interval(NOISE);
+    for count in 0_u64.. {
+        beat.tick().await;
+        merge(&api, &saas.name_any(), json!({"spec": {"env": {"NOISE": count.to_string()}}})).await?;
+    }
+    Ok(())
 }
 
 async fn merge<K>(api: &Api<K>, name: &str, patch: Value) -> Result<()>
