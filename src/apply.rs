@@ -1,7 +1,6 @@
 //! The only writer. It makes no choices: what the plan says is written, what agrees already is left alone.
 
 pub mod certificate;
-pub mod compare;
 pub mod credentials;
 pub mod objects;
 pub mod rows;

@@ -1,18 +1,24 @@
 //! An object of golive's as passes need it. A fleet has twenty of them for each application, so little is kept: what the
 //! status says, whom it belongs to, and the whole of it only until it was compared with what is wanted.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::apply::compare::Strays;
 use crate::cluster::version;
+use crate::compare::Strays;
 use crate::kinds::Kind;
 use crate::objects::{APPLIED, PART};
 use crate::plan::Part;
+
+/// How long it is taken for granted that admission does as it did.
+const TRUSTED: Duration = Duration::from_secs(3600);
 
 /// An object that golive wrote.
 #[derive(Debug)]
@@ -37,8 +43,10 @@ pub struct Child {
     facts: Box<[(&'static str, Value)]>,
     /// All of it, in JSON; nothing once it was found to be as applied.
     whole: Mutex<Option<Box<[u8]>>>,
-    /// Where the API server's answer to the last apply was not as declared: that is how this cluster admits it.
-    admitted: Strays,
+    /// How this cluster admits it.
+    admitted: Option<Admitted>,
+    /// Whether it was last seen to be otherwise than declared because of that.
+    strays: AtomicBool,
 }
 
 impl Child {
@@ -57,24 +65,26 @@ impl Child {
             version: version(&object),
             facts: facts(kind, &object),
             whole: Mutex::new(Some(whole(object))),
-            admitted: Strays::default(),
+            admitted: None,
+            strays: AtomicBool::new(false),
         }
     }
 
     /// The same, as this cluster admits it.
-    pub fn admitted_as(self, admitted: Strays) -> Self {
+    pub fn admitted_as(self, admitted: Option<Admitted>) -> Self {
         Child { admitted, ..self }
     }
 
     /// Where the cluster keeps it otherwise than declared.
-    pub fn admitted(&self) -> &Strays {
-        &self.admitted
+    pub fn admitted(&self) -> Strays {
+        let known = self.admitted.as_ref().filter(|_| self.strays.load(Ordering::Relaxed));
+        known.map(|admitted| admitted.strays.clone()).unwrap_or_default()
     }
 
     /// What is known of how the cluster admits `new`, a later version of this object.
-    pub fn admits(&self, new: &Child) -> Strays {
+    pub fn admits(&self, new: &Child) -> Option<Admitted> {
         let same = (&self.uid, &self.applied) == (&new.uid, &new.applied);
-        if same { self.admitted.clone() } else { Strays::default() }
+        self.admitted.clone().filter(|_| same)
     }
 
     /// A field of what passes ask for, by JSON pointer: of its status, and what [`facts`] keeps.
@@ -101,16 +111,37 @@ impl Child {
     }
 
     /// Where it is not as it was applied, by this comparison of all of it. What was found equal once stays so until a watch
-    /// brings another version.
+    /// brings another version; what admission made of it is looked at again after an hour, for policies go.
     pub fn strays(&self, compare: impl FnOnce(&DynamicObject) -> Strays) -> Strays {
         let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        let object = whole.as_ref().and_then(|bytes| serde_json::from_slice(bytes).ok());
-        let strays = object.as_ref().map(compare).unwrap_or_default();
-        if !strays.is_empty() && strays != self.admitted {
+        let Some(bytes) = whole.as_ref() else { return Strays::default() };
+        let strays = serde_json::from_slice(bytes).map_or_else(|_| Strays::unknown(), |object| compare(&object));
+        if strays.is_empty() {
+            *whole = None;
             return strays;
         }
-        *whole = None;
-        Strays::default()
+        let known = self.admitted.as_ref().is_some_and(|admitted| admitted.explains(&strays));
+        self.strays.store(known, Ordering::Relaxed);
+        if known { Strays::default() } else { strays }
+    }
+}
+
+/// What the API server's answer to an apply was otherwise than declared, and when.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    strays: Strays,
+    at: Instant,
+}
+
+impl Admitted {
+    /// So far, so good: nothing where nothing strays.
+    pub fn now(strays: Strays) -> Option<Self> {
+        (!strays.is_empty()).then(|| Admitted { strays, at: Instant::now() })
+    }
+
+    /// Whether an object strays by admission alone, as far as is known.
+    fn explains(&self, strays: &Strays) -> bool {
+        self.strays == *strays && self.at.elapsed() < TRUSTED
     }
 }
 
@@ -205,10 +236,10 @@ mod tests {
         assert!(child.whole.lock().unwrap().is_none());
     }
 
-    #[test]
-    fn what_admission_makes_of_an_object_is_as_applied_until_somebody_changes_it() {
+    #[tokio::test(start_paused = true)]
+    async fn what_admission_makes_of_an_object_is_as_applied_until_somebody_changes_it() {
         let paused = against(json!({"spec": {"paused": true, "replicas": 2}}));
-        let answer = Child::new(Kind::Deployment, deployment()).admitted_as(paused(&deployment()));
+        let answer = Child::new(Kind::Deployment, deployment()).admitted_as(Admitted::now(paused(&deployment())));
         let next = |object: DynamicObject| {
             let next = Child::new(Kind::Deployment, object);
             let admitted = answer.admits(&next);
@@ -221,5 +252,17 @@ mod tests {
         let mut other = deployment();
         other.annotations_mut().insert(APPLIED.into(), "of another declaration".into());
         assert_eq!(next(other), "spec.paused");
+        tokio::time::advance(TRUSTED).await;
+        assert_eq!(next(deployment()), "spec.paused", "the policy may be gone");
+    }
+
+    #[test]
+    fn what_is_as_declared_again_is_not_said_to_be_admitted_otherwise() {
+        let [paused, running] = [true, false].map(|paused| against(json!({"spec": {"paused": paused}})));
+        let admitted = Admitted::now(paused(&deployment()));
+        let altered = Child::new(Kind::Deployment, deployment()).admitted_as(admitted.clone());
+        assert!(altered.strays(&paused).is_empty() && !altered.admitted().is_empty());
+        let mended = Child::new(Kind::Deployment, deployment()).admitted_as(admitted);
+        assert!(mended.strays(&running).is_empty() && mended.admitted().is_empty());
     }
 }

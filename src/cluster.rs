@@ -110,7 +110,7 @@ pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
 }
 
 async fn try_to_take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
-    // An empty patch changes nothing and shows the object: reading it by name would need another right.
+    // An empty patch asks for no change and shows the object: reading it by name would need another right.
     let found = within(&format!("look at {name}"), merged(api, name, json!({}))).await?;
     let entries = json!(found.metadata.managed_fields.unwrap_or_default());
     let owners = claimed(entries.as_array().map(Vec::as_slice).unwrap_or_default());
@@ -177,6 +177,8 @@ fn fault(what: &str, error: kube::Error) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use kube::core::Status;
 
@@ -213,6 +215,34 @@ mod tests {
         assert!(matches!(of(422), Fault::Rejected(_)));
         assert!(matches!(of(429), Fault::Throttled { .. }));
         assert!(matches!(of(503), Fault::Unreachable(_)));
+    }
+
+    /// An API server with a Deployment whose version moves on after the first look.
+    fn moving(patches: Arc<Mutex<Vec<Value>>>) -> Client {
+        let answer = move |request: http::Request<kube::client::Body>| {
+            let patches = patches.clone();
+            async move {
+                let body: Value = serde_json::from_slice(&request.into_body().collect_bytes().await?)?;
+                let version = if patches.lock().unwrap().is_empty() { "1" } else { "2" };
+                let asked = body.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or("2");
+                let status = if asked == "2" { 200 } else { 409 };
+                patches.lock().unwrap().push(body.clone());
+                let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "code": status,
+                    "metadata": {"name": "web", "resourceVersion": version}});
+                let answer = http::Response::builder().status(status);
+                Ok::<_, tower::BoxError>(answer.body(kube::client::Body::from(object.to_string().into_bytes()))?)
+            }
+        };
+        Client::new(tower::service_fn(answer), "default")
+    }
+
+    #[tokio::test]
+    async fn a_take_over_that_is_outrun_looks_again() {
+        let patches = Arc::new(Mutex::new(Vec::new()));
+        let api = objects(&moving(patches.clone()), "default", Kind::Deployment);
+        take_over(&api, "web").await.unwrap();
+        let seen = patches.lock().unwrap().iter().map(|p| p["metadata"]["resourceVersion"].clone()).collect::<Vec<_>>();
+        assert_eq!(seen, [Value::Null, json!("1"), Value::Null, json!("2")]);
     }
 
     #[tokio::test(start_paused = true)]

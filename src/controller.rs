@@ -299,7 +299,6 @@ async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
     let others = saas.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
     context.metrics.gone(saas);
     context.latest.forget(saas);
-    context.pace.forget(&saas.uid().unwrap_or_default());
     context.observer.vaults.forget(saas);
     match set_finalizers(&context.observer, saas, others).await {
         Err(Fault::Rejected(_)) => Ok(()),

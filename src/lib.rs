@@ -12,6 +12,7 @@ pub mod apply;
 pub mod certificate;
 pub mod child;
 pub mod cluster;
+pub mod compare;
 pub mod config;
 pub mod controller;
 pub mod dns;

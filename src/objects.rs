@@ -7,8 +7,8 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::Event;
 
-use crate::apply::compare::Strays;
-use crate::child::Child;
+use crate::child::{Admitted, Child};
+use crate::compare::Strays;
 use crate::kinds::Kind;
 
 /// The label that every object of golive's carries; all watches select by it.
@@ -29,9 +29,9 @@ pub struct Owner {
     pub name: String,
 }
 
-/// The objects of one SaasDeployment, by kind and name.
+/// The objects of one SaasDeployment, by kind and name; and those that somebody else deleted.
 #[derive(Clone, Debug, Default)]
-pub struct Children(Vec<(Kind, Arc<Child>)>);
+pub struct Children(Vec<(Kind, Arc<Child>)>, Vec<(Kind, Box<str>)>);
 
 impl Children {
     fn place(&self, kind: Kind, name: &str) -> Result<usize, usize> {
@@ -66,7 +66,23 @@ impl Children {
         self
     }
 
+    /// Whether somebody else deleted the object of that kind and name, and it was not made again.
+    pub fn is_lost(&self, kind: Kind, name: &str) -> bool {
+        self.1.iter().any(|(k, lost)| *k == kind && **lost == *name)
+    }
+
+    /// Takes out an object that somebody else deleted. Where golive did, it is not there any more; Jobs go when their time
+    /// is over.
+    fn lose(&mut self, kind: Kind, name: &str) {
+        let theirs = self.find(kind, name).is_some_and(|child| !child.going);
+        if theirs && kind != Kind::Job && !self.is_lost(kind, name) {
+            self.1.push((kind, name.into()));
+        }
+        self.remove(kind, name);
+    }
+
     fn put(&mut self, kind: Kind, child: Child) {
+        self.1.retain(|(k, lost)| *k != kind || **lost != *child.name);
         match self.place(kind, &child.name) {
             Ok(at) => {
                 if let Some(held) = self.0.get_mut(at) {
@@ -145,7 +161,7 @@ impl Cache {
             Event::Apply(object) => inner.put(kind, object, None).into_iter().collect(),
             Event::Delete(object) => {
                 let owner = owner_of(&object);
-                owner.inspect(|owner| inner.remove(kind, owner, &object.name_any())).into_iter().collect()
+                owner.inspect(|owner| inner.lose(kind, owner, &object.name_any())).into_iter().collect()
             }
             Event::Init => {
                 inner.listing.insert(kind, Vec::new());
@@ -178,10 +194,15 @@ impl Inner {
             return None;
         }
         let new = Child::new(kind, object);
-        let known = || have.map(|have| have.admits(&new)).unwrap_or_default();
-        let admitted = admitted.unwrap_or_else(known);
+        let known = || have.and_then(|have| have.admits(&new));
+        let admitted = admitted.map_or_else(known, Admitted::now);
         children.put(kind, new.admitted_as(admitted));
         Some(owner)
+    }
+
+    fn lose(&mut self, kind: Kind, owner: &Owner, name: &str) {
+        self.owners.get_mut(owner).into_iter().for_each(|children| children.lose(kind, name));
+        self.remove(kind, owner, name);
     }
 
     fn remove(&mut self, kind: Kind, owner: &Owner, name: &str) {
@@ -251,6 +272,22 @@ mod tests {
         let cache = Cache::default();
         cache.written(Kind::Service, object("s", "u1", 7), Strays::default());
         assert_eq!(cache.take(Kind::Service, Event::Apply(object("s", "u2", 3))), vec![owner()]);
+    }
+
+    #[test]
+    fn what_somebody_else_deleted_is_lost_until_it_is_made_again() {
+        let cache = Cache::default();
+        let lost = |name| cache.of(&owner()).is_lost(Kind::Service, name);
+        cache.written(Kind::Service, object("kept", "u0", 1), Strays::default());
+        cache.written(Kind::Service, object("theirs", "u1", 1), Strays::default());
+        cache.written(Kind::Service, object("ours", "u2", 1), Strays::default());
+        cache.deleted(Kind::Service, &owner(), "ours");
+        for name in ["theirs", "ours"] {
+            cache.take(Kind::Service, Event::Delete(object(name, "u", 2)));
+        }
+        assert!(lost("theirs") && !lost("ours") && !lost("kept"));
+        cache.written(Kind::Service, object("theirs", "u3", 3), Strays::default());
+        assert!(!lost("theirs"));
     }
 
     #[test]

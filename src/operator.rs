@@ -180,9 +180,7 @@ impl Operator {
             patience: Patience::default(),
             pace: Pace::default(),
         });
-        let config = kube::runtime::controller::Config::default()
-            .concurrency(context.observer.config.concurrency)
-            .debounce(Duration::from_millis(50));
+        let config = kube::runtime::controller::Config::default().concurrency(context.observer.config.concurrency);
         (context, Passes { controller: controller.with_config(config).reconcile_on(woken), leads })
     }
 

@@ -313,7 +313,8 @@ fn is_trouble(reason: &str) -> bool {
 /// Writes that undo what somebody else did.
 fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
     let said = |(part, done): (&Part, &PartDone)| {
-        let well = was_well(ask, *part);
+        // What the certificate's part makes comes and goes with each renewal.
+        let well = *part != Part::Tls && was_well(ask, *part);
         let is_undone = |wrote: &&Wrote| wrote.drift == Drift::Yes || (well && wrote.drift == Drift::IfWell);
         let all = done.before.iter().chain(&done.wrote);
         let undone: Vec<&str> = all.filter(is_undone).map(|wrote| wrote.what.as_str()).collect();
@@ -329,13 +330,12 @@ fn repairs(ask: Ask<'_>, done: &Done) -> Vec<Said> {
     done.parts.iter().filter_map(said).collect()
 }
 
-/// Whether a part was ready, and the spec has not changed since. The certificate's part never is: what it makes comes and
-/// goes with each renewal.
+/// Whether a part was ready, and the spec has not changed since.
 fn was_well(ask: Ask<'_>, part: Part) -> bool {
     let mut conditions = ask.saas.status.iter().flat_map(|status| &status.conditions);
     let own = conditions.find(|c| c.type_ == part.condition());
     let is_newest = |c: &Condition| c.observed_generation == ask.saas.metadata.generation;
-    part != Part::Tls && own.is_some_and(|c| c.status == "True" && is_newest(c))
+    own.is_some_and(|c| c.status == "True" && is_newest(c))
 }
 
 /// How the open requests stand.

@@ -5,13 +5,13 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 
-use super::compare::Strays;
 use super::{Done, Drift, PartDone, Wrote, owner_reference};
 use crate::child::Child;
 use crate::cluster;
+use crate::compare::Strays;
 use crate::fault::{Fault, Seen};
 use crate::kinds::Kind;
-use crate::objects::APPLIED;
+use crate::objects::{APPLIED, MANAGED_BY, OWNER, PART};
 use crate::observe::{Observer, owner};
 use crate::plan::names::hash_of;
 use crate::plan::{Ask, Manifest, Part, Plan, Steps, Verdict};
@@ -53,27 +53,34 @@ struct Change {
 async fn declare_one(observer: &Observer, ask: Ask<'_>, part: Part, manifest: &Manifest) -> Declared {
     let object = rendered(ask, part, manifest);
     let found = ask.world.children.find(manifest.kind, &manifest.name);
-    let Some(change) = change(&object, found) else {
-        return Declared { wrote: None, altered: found.and_then(|found| altered(manifest, found.admitted())) };
+    let Some(change) = change(&object, (found, ask.world.children.is_lost(manifest.kind, &manifest.name))) else {
+        return Declared { wrote: None, altered: found.and_then(|found| strayed(manifest, &found.admitted())) };
     };
-    let made = write(observer, ask, manifest, (&object, change.drift)).await;
-    let admitted = made.as_ref().ok().and_then(|strays| altered(manifest, strays));
-    // What the API server makes of it each time is nobody's drift.
-    let changed = made.map(|strays| change.drift != Drift::Yes || strays != change.strays);
-    let news = found.map(|found| change.strays.beyond(found.admitted())).unwrap_or_default();
-    let what = altered(manifest, &news).unwrap_or_else(|| manifest.to_string());
-    Declared { wrote: Some((Wrote { what, drift: change.drift }, changed)), altered: admitted }
+    let drift = change.drift;
+    match write(observer, ask, manifest, (&object, change)).await {
+        Err(fault) => {
+            Declared { wrote: Some((Wrote { what: manifest.to_string(), drift }, Err(fault))), altered: None }
+        }
+        Ok(Written { undone, strays }) => {
+            // What the API server makes of it each time is nobody's drift.
+            let changed = drift != Drift::Yes || found.is_none() || !undone.is_empty();
+            let drift = if undone.is_empty() { drift } else { Drift::Yes };
+            let what = strayed(manifest, &undone).unwrap_or_else(|| manifest.to_string());
+            Declared { wrote: Some((Wrote { what, drift }, Ok(changed))), altered: strayed(manifest, &strays) }
+        }
+    }
 }
 
 /// Whether an object is as it was last declared, and nobody has changed a field of it since.
 pub fn agrees(wanted: &Value, found: Option<&Child>) -> bool {
-    change(wanted, found).is_none()
+    change(wanted, (found, false)).is_none()
 }
 
-/// What is to be done about an object: nothing where it is as it was last declared, and nobody has changed it since.
-fn change(wanted: &Value, found: Option<&Child>) -> Option<Change> {
+/// What is to be done about an object, which somebody else may have deleted: nothing where it is as it was last declared,
+/// and nobody has changed it since.
+fn change(wanted: &Value, (found, lost): (Option<&Child>, bool)) -> Option<Change> {
     let anew = |drift| Some(Change { drift, strays: Strays::default() });
-    let Some(found) = found else { return anew(Drift::IfWell) };
+    let Some(found) = found else { return anew(if lost { Drift::Yes } else { Drift::IfWell }) };
     if applied(wanted) != found.applied.as_deref() {
         return anew(Drift::No);
     }
@@ -82,27 +89,52 @@ fn change(wanted: &Value, found: Option<&Child>) -> Option<Change> {
 }
 
 /// An object and where it strays, in words; nothing where it does not.
-fn altered(manifest: &Manifest, strays: &Strays) -> Option<String> {
+fn strayed(manifest: &Manifest, strays: &Strays) -> Option<String> {
     (!strays.is_empty()).then(|| format!("{manifest} ({strays})"))
 }
 
-/// Applies one object; gives what is otherwise at once, by somebody's admission. Where somebody else changed it, it is taken
-/// over first: server-side apply leaves what another manager owns.
+/// An object as the API server has it now.
+struct Written {
+    /// What somebody else had changed.
+    undone: Strays,
+    /// What is otherwise than declared all the same: admission changes it.
+    strays: Strays,
+}
+
+/// Applies one object. Where it is not as declared then, or was not before, it is taken over and applied again: server-side
+/// apply leaves what another manager owns. What still strays is the work of admission.
 async fn write(
     observer: &Observer,
     ask: Ask<'_>,
     manifest: &Manifest,
-    (object, drift): (&Value, Drift),
-) -> Seen<Strays> {
+    (object, mut change): (&Value, Change),
+) -> Seen<Written> {
     let namespace = ask.saas.namespace().unwrap_or_default();
     let api = cluster::objects(&observer.client, &namespace, manifest.kind);
-    if drift == Drift::Yes {
-        cluster::take_over(&api, &manifest.name).await?;
+    if change.strays.is_empty() {
+        let answer = cluster::apply(&api, &manifest.name, object).await?;
+        change.strays = Strays::of(&answer, object);
+        if change.strays.is_empty() {
+            observer.cache.written(manifest.kind, answer, Strays::default());
+            return Ok(Written { undone: Strays::default(), strays: Strays::default() });
+        }
     }
+    cluster::take_over(&api, &manifest.name).await?;
     let answer = cluster::apply(&api, &manifest.name, object).await?;
     let strays = Strays::of(&answer, object);
+    keeps_marks(manifest, &strays)?;
     observer.cache.written(manifest.kind, answer, strays.clone());
-    Ok(strays)
+    Ok(Written { undone: change.strays.beyond(&strays), strays })
+}
+
+/// An object without golive's own marks would be lost sight of.
+fn keeps_marks(manifest: &Manifest, strays: &Strays) -> Seen<()> {
+    match strays.has_mark(&[APPLIED, MANAGED_BY, OWNER, PART]) {
+        false => Ok(()),
+        true => Err(Fault::Forbidden(format!(
+            "admission changes the marks by which golive knows {manifest} ({strays}): exempt them from the policy"
+        ))),
+    }
 }
 
 /// A manifest as it is sent: with its owner, labels, and the hash of it all.

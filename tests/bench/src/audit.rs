@@ -115,8 +115,8 @@ impl Requests {
         let resource = object.map(|o| o.resource.as_str()).unwrap_or("none");
         let sub = object.map(|o| o.subresource.as_str()).filter(|sub| !sub.is_empty());
         // A list of one name is a look at one object.
-        let verb = if entry.uri.contains("fieldSelector=metadata.name%3D") { "get" } else { &entry.verb };
-        let verb = if entry.verb == "list" { verb } else { &entry.verb };
+        let names = entry.verb == "list" && entry.uri.contains("fieldSelector=metadata.name%3D");
+        let verb = if names { "get" } else { entry.verb.as_str() };
         let key = match sub {
             Some(sub) => format!("{verb} {resource}/{sub}"),
             None => format!("{verb} {resource}"),
@@ -141,7 +141,10 @@ mod tests {
         };
         std::fs::write(&file, line("golive", "get", "pods")).unwrap();
         let audit = Audit::begin(&file).unwrap();
+        let named = line("golive", "list", "pods")
+            .replace("{\"user\"", "{\"requestURI\":\"/api/v1/pods?fieldSelector=metadata.name%3Dp\",\"user\"");
         let later = [
+            named,
             line("golive", "patch", "services"),
             line("floor", "patch", "services"),
             line("golive", "update", "leases"),
@@ -149,6 +152,7 @@ mod tests {
         std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + &later.concat()).unwrap();
         let requests = audit.of("golive").unwrap();
         std::fs::remove_file(&file).unwrap();
-        assert_eq!((requests.writes(), requests.reads()), (1, 0));
+        assert_eq!((requests.writes(), requests.reads()), (1, 1));
+        assert_eq!(requests.by["get pods"], 1, "{:?}", requests.by);
     }
 }

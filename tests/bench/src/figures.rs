@@ -72,6 +72,8 @@ pub struct Beside {
     pub noise: f64,
     /// How often golive looked at it, in a second.
     pub passes: f64,
+    /// Milliseconds from its last change until that stood.
+    pub settled: f64,
     /// The changes of others meanwhile.
     pub others: Changes,
 }
@@ -88,7 +90,7 @@ pub struct Foreign {
     pub rss_mib: [f64; 2],
 }
 
-/// A window in which nothing happens.
+/// A window, and what golive asked for and took in it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Idle {

@@ -1,9 +1,12 @@
 //! Objects that are nobody's business: Secrets and ConfigMaps of others, many and large.
 
+use std::time::Duration;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
+use tokio::time::sleep;
 
 use crate::Result;
 use crate::figures::Foreign;
@@ -12,6 +15,8 @@ use crate::operator::Operator;
 use crate::process::resident;
 use crate::stage::Stage;
 
+/// Until an operator that has nothing to do is at rest.
+const REST: Duration = Duration::from_secs(20);
 /// Requests that are under way at once.
 const AT_ONCE: usize = 32;
 /// Secrets of a megabyte, Secrets, and ConfigMaps.
@@ -22,6 +27,7 @@ const SIZES: [usize; 2] = [1_000_000, 200];
 /// Makes them beside an operator that has nothing to do, and looks at its memory before and after.
 pub async fn measure(stage: &Stage) -> Result<Foreign> {
     let operator = Operator::lead(stage).await?;
+    sleep(REST).await;
     let before = resident(operator.program.pid)?;
     let [large, secrets, maps] = COUNTS;
     make(large, |number| secret(&stage.client, number, SIZES[0])).await?;

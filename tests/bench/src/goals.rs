@@ -149,7 +149,8 @@ fn noisy(s: &Standing) -> Vec<Goal> {
     let slower = s.beside.others.quantile(0.99) / s.change.quantile(0.99);
     let loud = format!("one changed {} times a second: passes over it", short(s.beside.noise));
     vec![
-        at_most("P14", loud, (2.0, s.beside.passes), "/s"),
+        at_most("P14", loud, (2.0, (s.beside.passes * 10.0).round() / 10.0), "/s"),
+        at_most("P14", "its last change until that stands", (1000.0, s.beside.settled), " ms"),
         at_most("P14", "meanwhile changes of others, p99, over that at rest", (1.5, slower), " ×"),
     ]
 }

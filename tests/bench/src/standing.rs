@@ -19,13 +19,15 @@ use crate::stage::Stage;
 use crate::{Result, deadline};
 
 /// Changes of each kind that are made.
-const CHANGES: usize = 50;
+const CHANGES: usize = 100;
 /// How long nothing happens.
 const REST: Duration = Duration::from_secs(20);
 /// Applications that are touched for a pass that finds nothing to do.
 const TOUCHED: usize = 300;
 /// The time between two changes of an application that is changed without pause.
 const NOISE: Duration = Duration::from_millis(20);
+/// The variable that is changed.
+const NOISE_NAME: &str = "NOISE";
 /// The pause between two changes, so that one does not wait for the other's last look.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -37,9 +39,9 @@ pub async fn measure(stage: &Stage, operator: Operator, (size, base_mib): (Size,
     let noop = noop(stage, &operator, size).await?;
     let change = changes(stage, &mut pods, (size, 3)).await?;
     let drift = drifts(stage, &mut pods, size).await?;
-    let beside = beside(stage, &operator, (&mut pods, size)).await?;
     operator.program.stop().await?;
     let (operator, restart) = restart(stage, size).await?;
+    let beside = beside(stage, &operator, (&mut pods, size)).await?;
     let delete = delete(stage).await?;
     operator.program.stop().await?;
     Ok(Standing { n: size.n, k: size.k, base_mib, fleet_mib, idle, noop, change, drift, beside, restart, delete })
@@ -118,32 +120,70 @@ async fn drifts(stage: &Stage, pods: &mut Pods, size: Size) -> Result<Changes> {
 
 /// The same changes again while the last application is changed without pause; and before, what that one alone takes.
 async fn beside(stage: &Stage, operator: &Operator, (pods, size): (&mut Pods, Size)) -> Result<Beside> {
-    let others = Size { n: (size.n - 1).min(CHANGES), ..size };
-    let loud = noise(stage, application(size.n - 1, size.k));
-    tokio::pin!(loud);
-    let (begun, passes) = (Instant::now(), operator.passes().await?);
-    let made = tokio::select! {
-        made = &mut loud => made,
-        () = sleep(REST) => Ok(()),
-    };
-    made?;
-    let passes = (operator.passes().await? - passes) as f64 / begun.elapsed().as_secs_f64();
-    let others = tokio::select! {
-        made = &mut loud => return Err(format!("the noise ended: {made:?}").into()),
-        others = changes(stage, pods, (others, 4)) => others?,
-    };
-    Ok(Beside { noise: 1.0 / NOISE.as_secs_f64(), passes, others })
+    let (loud, others) = (application(size.n - 1, size.k), Size { n: (size.n - 1).min(CHANGES), ..size });
+    let mut noise =
+        Noise { api: Api::namespaced(stage.client.clone(), &loud.namespace().unwrap_or_default()), made: 0 };
+    // Passes may follow each other faster at first.
+    noise.during(&loud.name_any(), ok(sleep(REST / 2))).await?;
+    let (begun, made, passes) = (Instant::now(), noise.made, operator.passes().await?);
+    noise.during(&loud.name_any(), ok(sleep(REST))).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let (made, passes) = ((noise.made - made) as f64 / seconds, (operator.passes().await? - passes) as f64 / seconds);
+    let others = noise.during(&loud.name_any(), changes(stage, pods, (others, 4))).await?;
+    let settled = settled(stage, &loud, noise.made).await?;
+    Ok(Beside { noise: made, passes, settled, others })
 }
 
-/// Changes one application for ever.
-async fn noise(stage: &Stage, saas: SaasDeployment) -> Result<()> {
-    let api: Api<SaasDeployment> = Api::namespaced(stage.client.clone(), &saas.namespace().unwrap_or_default());
-    let mut beat = tokio::time::interval(NOISE);
-    for count in 0_u64.. {
-        beat.tick().await;
-        merge(&api, &saas.name_any(), json!({"spec": {"env": {"NOISE": count.to_string()}}})).await?;
-    }
+async fn ok(done: impl Future<Output = ()>) -> Result<()> {
+    done.await;
     Ok(())
+}
+
+/// One application is changed without pause.
+struct Noise {
+    api: Api<SaasDeployment>,
+    made: usize,
+}
+
+impl Noise {
+    /// Goes on for as long as something else takes.
+    async fn during<T>(&mut self, name: &str, other: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            made = self.make(name) => Err(format!("the noise ended: {made:?}").into()),
+            other = other => other,
+        }
+    }
+
+    async fn make(&mut self, name: &str) -> Result<()> {
+        let mut beat = tokio::time::interval(NOISE);
+        loop {
+            beat.tick().await;
+            self.made += 1;
+            merge(&self.api, name, json!({"spec": {"env": {NOISE_NAME: self.made.to_string()}}})).await?;
+        }
+    }
+}
+
+/// Milliseconds from now until the last change of an application stands in its Deployment; one that was given up half-way
+/// may have been made or not.
+async fn settled(stage: &Stage, saas: &SaasDeployment, last: usize) -> Result<f64> {
+    let api: Api<Deployment> = Api::namespaced(stage.client.clone(), &saas.namespace().unwrap_or_default());
+    let begun = Instant::now();
+    let stands = async {
+        loop {
+            let found = api.get(&saas.name_any()).await.map(|deployment| json!(deployment).to_string());
+            let is = |number: usize| json!({"name": NOISE_NAME, "value": number.to_string()}).to_string();
+            if found.is_ok_and(|found| found.contains(&is(last)) || found.contains(&is(last - 1))) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    deadline("the last change stands", stands).await?;
+    let millis = begun.elapsed().as_secs_f64() * 1e3;
+    // The last look follows a second after the last write.
+    sleep(Duration::from_millis(2500)).await;
+    Ok(millis)
 }
 
 async fn merge<K>(api: &Api<K>, name: &str, patch: Value) -> Result<()>

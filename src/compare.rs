@@ -38,6 +38,17 @@ impl Strays {
         Strays(new.map(|(place, stands)| (place.clone(), stands.clone())).collect())
     }
 
+    /// What cannot be compared is not as wanted.
+    pub fn unknown() -> Strays {
+        Strays([("everything".to_owned(), String::new())].into())
+    }
+
+    /// Whether one of these labels or annotations is among them.
+    pub fn has_mark(&self, marks: &[&str]) -> bool {
+        let is_one = |place: &String| marks.iter().any(|mark| place.ends_with(&format!("[{mark}]")));
+        self.0.keys().any(|place| place.starts_with("metadata.") && is_one(place))
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -242,6 +253,48 @@ mod tests {
         );
         assert_eq!(strays(spec("b", one.clone())), strays(spec("b", one.clone())));
         assert_ne!(strays(spec("b", one.clone())), strays(spec("c", one)));
+    }
+
+    /// Every value that comes of a value by taking one thing out, or by putting another in its place.
+    fn others(value: &Value) -> Vec<Value> {
+        let mut all = vec![json!("other"), json!(7)];
+        match value {
+            Value::Object(map) => {
+                for (key, inner) in map {
+                    let with = |inner| Value::Object(map.clone().into_iter().chain([(key.clone(), inner)]).collect());
+                    all.extend(others(inner).into_iter().map(with));
+                    all.push(Value::Object(map.clone().into_iter().filter(|(name, _)| name != key).collect()));
+                }
+            }
+            Value::Array(list) => {
+                for (at, inner) in list.iter().enumerate() {
+                    let with = |inner| {
+                        list.iter().enumerate().map(|(i, v)| if i == at { &inner } else { v }.clone()).collect()
+                    };
+                    all.extend(others(inner).into_iter().map(with));
+                    all.push(list.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, v)| v.clone()).collect());
+                }
+                all.push([list.clone(), vec![json!({"name": "more"})]].concat().into());
+            }
+            _ => {}
+        }
+        all
+    }
+
+    #[test]
+    fn what_is_not_the_same_strays_somewhere() {
+        let wanted = json!({"spec": {"replicas": 2, "hosts": ["x", "y"], "cpu": "1000m", "containers": [
+            {"name": "app", "image": "a", "env": [{"name": "A", "value": "1"}], "ports": [{"containerPort": 80}]},
+            {"name": "side", "image": "b"}], "empty": {}}});
+        let (mut same, mut different) = (0, 0);
+        for spec in others(&wanted["spec"]) {
+            let object = json!({"apiVersion": "v1", "kind": "K", "metadata": {}, "spec": spec});
+            let found: DynamicObject = serde_json::from_value(object).unwrap();
+            let strays = Strays::of(&found, &wanted);
+            assert_eq!(strays.is_empty(), is_same(&found, &wanted), "{spec}: {strays}");
+            if strays.is_empty() { same += 1 } else { different += 1 }
+        }
+        assert!(same >= 2 && different > 40, "{same} {different}");
     }
 
     #[test]
