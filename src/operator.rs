@@ -147,7 +147,11 @@ impl Operator {
             let namespace = operation.namespace().unwrap_or_default();
             vec![ObjectRef::new(&operation.spec.deployment).within(&namespace)]
         });
-        let namespaces = watches.keep(Api::<Namespace>::all(self.client.clone()));
+        // Their labels decide on accounts.
+        let namespaces = watches.follow(Api::<Namespace>::all(self.client.clone()), |namespace, everyone| {
+            let within = |saas: &Concerned| saas.namespace == namespace.metadata.name;
+            everyone().into_iter().filter(within).collect()
+        });
         let accounts = self.accounts(&mut watches);
         self.follow_children((&cache, &ground), &mut watches);
         let observer = Observer {

@@ -195,3 +195,50 @@ impl Outside for Real {
         Box::pin(async move { dns::seen_by(servers, name, &kind).await })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers the first request with these bytes, and then again and again with those.
+    async fn server(head: &'static str, more: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_buf(&mut Vec::with_capacity(4096)).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while !more.is_empty() && stream.write_all(more).await.is_ok() {}
+        });
+        format!("http://{address}/")
+    }
+
+    async fn asked(url: &str) -> Result<Response<Bytes>, Broken> {
+        let request = Request::get(url).body(Bytes::new()).unwrap();
+        Real::default().exchange(request, Terms { roots: None, longest: 1000 }).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_given_up() {
+        for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n"] {
+            let broken = asked(&server(head, &[b'x'; 4096]).await).await.unwrap_err();
+            assert!(matches!(broken, Broken::Cut(_)) && broken.text().contains("longer than 1000 bytes"), "{broken:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_not_followed() {
+        let url = server("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", b"").await;
+        assert_eq!(asked(&url).await.unwrap().status(), 302);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_http_is_told_without_the_address() {
+        let url = server("\u{0}\u{1}garbage\r\n\r\n", b"").await;
+        let broken = asked(&format!("{url}?key=canary")).await.unwrap_err();
+        assert!(!broken.text().contains("canary") && !broken.text().contains("127.0.0.1"), "{broken:?}");
+    }
+}

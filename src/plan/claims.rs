@@ -141,7 +141,86 @@ pub fn covers(pattern: &str, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::covers;
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::{ProviderAccount, SaasDeployment};
+    use crate::config::Config;
+    use crate::rows::Mark;
+    use crate::world::World;
+
+    /// A world with accounts of these specs, all of them granted.
+    fn world(accounts: &[(&str, Value)]) -> World {
+        let mark = Mark { cluster: "c".into(), owner: "o".into(), label: String::new() };
+        let mut world = World::new(Timestamp::UNIX_EPOCH, [0; 32], Arc::new(Config::default()), mark);
+        for (name, spec) in accounts {
+            let object = ProviderAccount::new(name, serde_json::from_value(spec.clone()).unwrap());
+            let account = Account { object: Arc::new(object), allowed: true, credentials: Ok([].into()) };
+            world.accounts.insert((*name).to_owned(), account);
+        }
+        world
+    }
+
+    fn stripe(default: bool) -> Value {
+        json!({"default": default, "stripe": {"mode": "Live", "keySecret": {"name": "s", "key": "k"}}})
+    }
+
+    /// The account that a part gets, or the reason why it gets none, with what is to be done.
+    fn given(world: &World, named: Option<&str>) -> Result<String, (&'static str, String)> {
+        let saas = SaasDeployment::new("shop", Default::default());
+        let ask = Ask { saas: &saas, world };
+        ask.account(Vendor::Stripe, named).map(|(name, _)| name.to_owned()).map_err(|hold| (hold.reason, hold.message))
+    }
+
+    #[test]
+    fn a_part_gets_the_account_that_is_named_else_the_only_default() {
+        let two = world(&[("a", stripe(false)), ("b", stripe(true))]);
+        assert_eq!((given(&two, None), given(&two, Some("a"))), (Ok("b".into()), Ok("a".into())));
+    }
+
+    #[test]
+    fn who_gets_no_account_learns_why() {
+        let acme = json!({"default": true, "acme": {"directory": "https://ca.example.com/dir", "email": "a@example.com", "termsOfServiceAgreed": true}});
+        let none = world(&[("a", stripe(false)), ("ca", acme)]);
+        let both = world(&[("a", stripe(true)), ("b", stripe(true))]);
+        for (world, named, reason, words) in [
+            (&none, None, "AccountMissing", "no ProviderAccount is the default for `stripe`"),
+            (&none, Some("z"), "AccountMissing", "there is no ProviderAccount `z`"),
+            (&none, Some("ca"), "AccountMismatch", "`ca` is not of `stripe`"),
+            (&both, None, "AccountAmbiguous", "`a` and `b` are both the default"),
+        ] {
+            let (why, message) = given(world, named).unwrap_err();
+            assert!(why == reason && message.contains(words), "{why}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_not_granted_is_not_given_by_name_or_by_default() {
+        let mut other = world(&[("a", stripe(true))]);
+        other.accounts.values_mut().for_each(|account| account.allowed = false);
+        for named in [None, Some("a")] {
+            let (why, message) = given(&other, named).unwrap_err();
+            assert!(why == "AccountNotAllowed" && message.contains("`allow.namespaces`"), "{why}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_used_where_the_account_covers_it_and_nobody_older_has_it() {
+        let mut granted = stripe(true);
+        granted["allow"] = json!({"domains": ["*.example.com"]});
+        let mut world = world(&[("some", granted), ("any", stripe(false))]);
+        world.rivals.insert("taken.example.com".into(), "other/app".into());
+        let saas = SaasDeployment::new("shop", Default::default());
+        let ask = Ask { saas: &saas, world: &world };
+        let reason = |host, account| ask.may_use(host, account).err().map(|hold| hold.reason);
+        assert_eq!(reason("a.example.com", "some"), None);
+        assert_eq!(reason("a.example.net", "some"), Some("DomainNotAllowed"));
+        assert_eq!(reason("a.example.net", "any"), None, "who names no domains allows all");
+        assert_eq!(reason("taken.example.com", "some"), Some("HostClaimed"));
+    }
 
     #[test]
     fn a_wildcard_covers_every_name_below_and_not_the_name_itself() {

@@ -89,8 +89,14 @@ impl Ask<'_> {
         }
         let Some(seen) = self.world.zones.get(host) else { return Ok(None) };
         let Some(hosted) = seen.as_ref().map_err(Hold::from)? else { return self.foreign(host).map(|()| None) };
-        self.may_use(host, &hosted.account)?;
+        self.may_write(host, hosted)?;
         Ok(Some(hosted.clone()))
+    }
+
+    /// Whether rows of a host may be made in a zone. Its account may be remembered from a time when it was granted.
+    pub fn may_write(self, host: &str, hosted: &HostedZone) -> Result<(), Hold> {
+        self.account(Vendor::Cloudflare, Some(&hosted.account))?;
+        self.may_use(host, &hosted.account)
     }
 
     /// A host in nobody's zone: its owner has to point it here.

@@ -120,6 +120,7 @@ impl Ask<'_> {
         steps.again = Some(LOOK);
         let step = match pending {
             None => {
+                self.may_prove(names)?;
                 self.within_limits(names)?;
                 AcmeStep::Intend { account: account.to_owned(), names: names.to_vec() }
             }
@@ -135,6 +136,12 @@ impl Ask<'_> {
         };
         steps.act(Action::Acme(step));
         Ok(())
+    }
+
+    /// Whether the proofs of an order could be shown where golive holds the zone: else none is placed.
+    fn may_prove(self, names: &[String]) -> Result<(), Hold> {
+        let zones = names.iter().filter_map(|name| Some((name, self.world.zones.get(name)?.as_ref().ok()?.as_ref()?)));
+        zones.into_iter().try_for_each(|(name, hosted)| self.may_write(name, hosted))
     }
 
     /// The order's line in the ledger.

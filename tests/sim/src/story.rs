@@ -99,8 +99,9 @@ impl Cast {
     fn edit(&self, rest: &str) -> Option<Act> {
         let (kind, rest) = rest.split_once(' ')?;
         let (name, change) = rest.split_once(' ')?;
-        let place = [self.namespace(), name.to_owned()];
-        Some(Act::Edit(kind_of(kind)?, place, serde_json::from_str(change).ok()?))
+        let resource = Resource::of_kind(kind)?;
+        let namespace = if resource.namespaced { self.namespace() } else { String::new() };
+        Some(Act::Edit(resource.kind, [namespace, name.to_owned()], serde_json::from_str(change).ok()?))
     }
 
     /// The namespace of whoever was applied.
