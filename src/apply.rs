@@ -1,6 +1,7 @@
 //! The only writer. It makes no choices: what the plan says is written, what agrees already is left alone.
 
 pub mod certificate;
+pub mod create;
 pub mod credentials;
 pub mod objects;
 pub mod rows;

@@ -90,6 +90,17 @@ where
     within(&format!("apply {name}"), api.patch(name, &params, &Patch::Apply(object))).await
 }
 
+/// Applies an object server-side, unless somebody else owns a field of it.
+pub async fn offer(api: &Api<DynamicObject>, name: &str, object: &Value) -> Seen<DynamicObject> {
+    within(&format!("apply {name}"), api.patch(name, &PatchParams::apply(MANAGER), &Patch::Apply(object))).await
+}
+
+/// The object of a name as it is. An empty patch asks for no change and shows it: reading it by name would need another
+/// right.
+pub async fn look(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObject> {
+    within(&format!("look at {name}"), merged(api, name, json!({}))).await
+}
+
 /// The version of an object. Of one object they are comparable as numbers:
 /// <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>.
 pub fn version(object: &impl ResourceExt) -> Option<u64> {
@@ -110,8 +121,7 @@ pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
 }
 
 async fn try_to_take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
-    // An empty patch asks for no change and shows the object: reading it by name would need another right.
-    let found = within(&format!("look at {name}"), merged(api, name, json!({}))).await?;
+    let found = look(api, name).await?;
     let entries = json!(found.metadata.managed_fields.unwrap_or_default());
     let owners = claimed(entries.as_array().map(Vec::as_slice).unwrap_or_default());
     let body = json!({"metadata": {"managedFields": owners, "resourceVersion": found.metadata.resource_version}});

@@ -9,6 +9,7 @@ use kube::runtime::watcher::Event;
 
 use crate::child::{Admitted, Child};
 use crate::compare::Strays;
+use crate::fault::Fault;
 use crate::kinds::Kind;
 
 /// The label that every object of golive's carries; all watches select by it.
@@ -31,7 +32,15 @@ pub struct Owner {
 
 /// The objects of one SaasDeployment, by kind and name; and those that somebody else deleted.
 #[derive(Clone, Debug, Default)]
-pub struct Children(Vec<(Kind, Arc<Child>)>, Vec<(Kind, Box<str>)>);
+pub struct Children(Vec<(Kind, Arc<Child>)>, Vec<Lost>);
+
+/// An object that somebody else deleted, or took golive's labels off.
+#[derive(Clone, Debug)]
+struct Lost {
+    kind: Kind,
+    name: Box<str>,
+    uid: Box<str>,
+}
 
 impl Children {
     fn place(&self, kind: Kind, name: &str) -> Result<usize, usize> {
@@ -66,23 +75,24 @@ impl Children {
         self
     }
 
-    /// Whether somebody else deleted the object of that kind and name, and it was not made again.
-    pub fn is_lost(&self, kind: Kind, name: &str) -> bool {
-        self.1.iter().any(|(k, lost)| *k == kind && **lost == *name)
+    /// The uid of the object of that kind and name which somebody else deleted, where it was not made again.
+    pub fn lost(&self, kind: Kind, name: &str) -> Option<&str> {
+        self.1.iter().find(|lost| lost.kind == kind && *lost.name == *name).map(|lost| &*lost.uid)
     }
 
     /// Takes out an object that somebody else deleted. Where golive did, it is not there any more; Jobs go when their time
     /// is over.
     fn lose(&mut self, kind: Kind, name: &str) {
-        let theirs = self.find(kind, name).is_some_and(|child| !child.going);
-        if theirs && kind != Kind::Job && !self.is_lost(kind, name) {
-            self.1.push((kind, name.into()));
+        let theirs = self.find(kind, name).filter(|child| !child.going && kind != Kind::Job);
+        if let Some(uid) = theirs.map(|child| child.uid.clone()) {
+            self.1.retain(|lost| lost.kind != kind || *lost.name != *name);
+            self.1.push(Lost { kind, name: name.into(), uid });
         }
         self.remove(kind, name);
     }
 
     fn put(&mut self, kind: Kind, child: Child) {
-        self.1.retain(|(k, lost)| *k != kind || **lost != *child.name);
+        self.1.retain(|lost| lost.kind != kind || lost.name != child.name);
         match self.place(kind, &child.name) {
             Ok(at) => {
                 if let Some(held) = self.0.get_mut(at) {
@@ -116,6 +126,8 @@ struct Inner {
     owners: HashMap<Owner, Children>,
     presence: BTreeMap<Kind, Presence>,
     listing: BTreeMap<Kind, Vec<(Owner, String)>>,
+    /// Objects of others that have the name of one of golive's, by uid. While golive finds out, they carry its labels.
+    strangers: HashMap<(Owner, Kind, String), String>,
 }
 
 /// The cache of all watches.
@@ -178,6 +190,20 @@ impl Cache {
         self.write().put(kind, object, Some(strays));
     }
 
+    /// Notes that an object which has the name of one of golive's is somebody else's.
+    pub fn strange(&self, kind: Kind, owner: &Owner, object: &DynamicObject) {
+        let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
+        let mut inner = self.write();
+        inner.remove(kind, owner, &name);
+        inner.strangers.insert((owner.clone(), kind, name), uid);
+    }
+
+    /// The uid of somebody else's object that has this name, as far as is known.
+    pub fn stranger(&self, kind: Kind, owner: &Owner, name: &str) -> Option<String> {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        inner.strangers.get(&(owner.clone(), kind, name.to_owned())).cloned()
+    }
+
     /// Forgets an object that we deleted.
     pub fn deleted(&self, kind: Kind, owner: &Owner, name: &str) {
         self.write().remove(kind, owner, name);
@@ -187,6 +213,12 @@ impl Cache {
 impl Inner {
     fn put(&mut self, kind: Kind, mut object: DynamicObject, admitted: Option<Strays>) -> Option<Owner> {
         let owner = owner_of(&object)?;
+        let key = (owner.clone(), kind, object.name_any());
+        match self.strangers.get(&key) {
+            Some(uid) if object.uid().as_ref() == Some(uid) => return None,
+            Some(_) => drop(self.strangers.remove(&key)),
+            None => {}
+        }
         object.managed_fields_mut().clear();
         let children = self.owners.entry(owner.clone()).or_default();
         let have = children.find(kind, &object.name_any());
@@ -237,6 +269,11 @@ impl Inner {
     }
 }
 
+/// The refusal of an object that has the name of one of golive's.
+pub fn taken(what: &str) -> Fault {
+    Fault::Rejected(format!("{what} exists and is not golive's: rename it, or the SaasDeployment"))
+}
+
 /// The SaasDeployment that an object's labels name.
 pub fn owner_of(object: &DynamicObject) -> Option<Owner> {
     Some(Owner { namespace: object.namespace()?, name: object.labels().get(OWNER)?.clone() })
@@ -275,9 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn a_stranger_is_no_child_and_whoever_follows_it_is() {
+        let cache = Cache::default();
+        cache.take(Kind::Service, Event::Apply(object("s", "theirs", 1)));
+        cache.strange(Kind::Service, &owner(), &object("s", "theirs", 1));
+        let known = || cache.of(&owner()).find(Kind::Service, "s").is_some();
+        assert!(cache.take(Kind::Service, Event::Apply(object("s", "theirs", 2))).is_empty() && !known());
+        cache.take(Kind::Service, Event::Delete(object("s", "theirs", 3)));
+        assert!(cache.of(&owner()).lost(Kind::Service, "s").is_none());
+        assert_eq!(cache.stranger(Kind::Service, &owner(), "s").as_deref(), Some("theirs"));
+        cache.written(Kind::Service, object("s", "ours", 4), Strays::default());
+        assert!(known() && cache.stranger(Kind::Service, &owner(), "s").is_none());
+    }
+
+    #[test]
     fn what_somebody_else_deleted_is_lost_until_it_is_made_again() {
         let cache = Cache::default();
-        let lost = |name| cache.of(&owner()).is_lost(Kind::Service, name);
+        let lost = |name| cache.of(&owner()).lost(Kind::Service, name).is_some();
         cache.written(Kind::Service, object("kept", "u0", 1), Strays::default());
         cache.written(Kind::Service, object("theirs", "u1", 1), Strays::default());
         cache.written(Kind::Service, object("ours", "u2", 1), Strays::default());

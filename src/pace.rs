@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The least time from one pass to the next.
-const MOMENT: Duration = Duration::from_millis(50);
+const MOMENT: Duration = Duration::from_millis(100);
 /// The time of one pass, once so many followed each other.
 const EVERY: Duration = Duration::from_millis(500);
 /// Passes that may follow each other at once: more than a first go-live takes.
@@ -78,7 +78,8 @@ mod tests {
     async fn who_never_pauses_is_looked_at_at_once_and_then_twice_a_second() {
         let pace = Pace::default();
         assert_eq!(turns(&pace, MOMENT).await, 1, "the first change is followed at once, and the next in a moment");
-        assert_eq!(turns(&pace, Duration::from_secs(2)).await, 33, "a go-live is not held up");
+        assert_eq!(turns(&pace, Duration::from_secs(2)).await, 20, "a go-live is not held up");
+        assert_eq!(turns(&pace, Duration::from_secs(3)).await, 19, "but somebody who goes on is");
         assert_eq!(turns(&pace, Duration::from_secs(10)).await, 20);
         assert!(pace.turn("b").is_none(), "others do not wait");
         let wait = pace.turn("a").unwrap();

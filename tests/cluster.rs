@@ -67,6 +67,7 @@ const SIDE_BY_SIDE: &[Scenario] = &[
     ("secrets_rotate_by_request_and_by_age", rotations::by_request_and_by_age),
     ("rows_of_others_are_left_alone_or_adopted", claims::rows_of_others),
     ("of_two_that_claim_a_host_the_first_has_it", claims::one_host_for_two),
+    ("objects_of_others_keep_their_names_and_fields", claims::objects_of_others),
     ("what_quota_admission_and_others_forbid_is_said_and_made_good", refusals::by_rules_of_others),
     ("a_changed_secret_restarts_exactly_its_consumers", rotations::restart_exactly_the_consumers),
     ("drift_is_repaired_and_told", drift::is_repaired),

@@ -5,6 +5,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 
+use super::create::create;
 use super::{Done, Drift, PartDone, Wrote, owner_reference};
 use crate::child::Child;
 use crate::cluster;
@@ -53,7 +54,8 @@ struct Change {
 async fn declare_one(observer: &Observer, ask: Ask<'_>, part: Part, manifest: &Manifest) -> Declared {
     let object = rendered(ask, part, manifest);
     let found = ask.world.children.find(manifest.kind, &manifest.name);
-    let Some(change) = change(&object, (found, ask.world.children.is_lost(manifest.kind, &manifest.name))) else {
+    let Some(change) = change(&object, (found, ask.world.children.lost(manifest.kind, &manifest.name).is_some()))
+    else {
         return Declared { wrote: None, altered: found.and_then(|found| strayed(manifest, &found.admitted())) };
     };
     let drift = change.drift;
@@ -112,7 +114,10 @@ async fn write(
     let namespace = ask.saas.namespace().unwrap_or_default();
     let api = cluster::objects(&observer.client, &namespace, manifest.kind);
     if change.strays.is_empty() {
-        let answer = cluster::apply(&api, &manifest.name, object).await?;
+        let answer = match ask.world.children.find(manifest.kind, &manifest.name) {
+            None => create(observer, ask, (manifest, object)).await?,
+            Some(_) => cluster::apply(&api, &manifest.name, object).await?,
+        };
         change.strays = Strays::of(&answer, object);
         if change.strays.is_empty() {
             observer.cache.written(manifest.kind, answer, Strays::default());

@@ -14,7 +14,7 @@ use super::owner_reference;
 use crate::api::SaasDeployment;
 use crate::cluster::{apply, find};
 use crate::fault::{Fault, Seen};
-use crate::objects::{MANAGED_BY, OWNER};
+use crate::objects::{MANAGED_BY, OWNER, taken};
 use crate::observe::Observer;
 use crate::plan::names::joined;
 use crate::vault::{LEDGER, Ledger, Note, Vault};
@@ -92,9 +92,7 @@ impl Observer {
 fn of(secret: Secret, saas: &SaasDeployment) -> Seen<Vault> {
     let name = secret.name_any();
     if secret.labels().get(OWNER) != Some(&saas.name_any()) {
-        return Err(Fault::Rejected(format!(
-            "Secret {name} exists and is not golive's: rename it, or the SaasDeployment"
-        )));
+        return Err(taken(&format!("Secret {name}")));
     }
     let ledger = match secret.annotations().get(LEDGER) {
         None => Ledger::default(),

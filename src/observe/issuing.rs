@@ -14,11 +14,26 @@ use crate::apply::certificate::{Order, issuer};
 use crate::certificate::{Certificate, Window};
 use crate::cluster::find;
 use crate::fault::{Fault, Seen};
+use crate::objects::OWNER;
 use crate::plan::Ask;
 use crate::plan::claims::Vendor;
 use crate::rows::RecordType;
 use crate::vendors::acme::Issuer;
 use crate::world::{Pending, World};
+
+/// A certificate of golive's own, or one that the user brings by name: any other Secret of that name is somebody else's,
+/// who renews it too.
+fn fits(ask: Ask<'_>, secret: Option<Secret>) -> Seen<Option<Secret>> {
+    let brought = ask.saas.spec.tls.as_ref().is_some_and(|tls| tls.secret_name.is_some());
+    let is_strange = |secret: &Secret| !brought && secret.labels().get(OWNER) != Some(&ask.name());
+    match secret {
+        Some(secret) if is_strange(&secret) => Err(Fault::Rejected(format!(
+            "Secret {} exists and is not golive's: name it in `tls.secretName` to use it, or rename it, or the SaasDeployment",
+            secret.name_any()
+        ))),
+        secret => Ok(secret),
+    }
+}
 
 impl Observer {
     /// Fills in everything about the certificate.
@@ -31,6 +46,7 @@ impl Observer {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
         let (tls, order) = (ask.tls_name(), Order::secret_name(ask));
         let (held, pending) = tokio::join!(find(&api, &tls), find(&api, &order));
+        let held = held.and_then(|secret| fits(ask, secret));
         let chain = held.map(|secret| secret.and_then(|s| text(&s, "tls.crt")));
         world.certificate = chain.clone().map(|chain| chain.and_then(|chain| Certificate::read(&chain).ok()));
         world.order = match pending {

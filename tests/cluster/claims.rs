@@ -110,3 +110,29 @@ pub fn one_host_for_two(stage: &Stage) -> Outcome<()> {
     shows(stage, &format!("https://{host}/"), "from second-")?;
     stage.kubectl(&["delete", "saas", "second", "-n", "second", "--timeout=90s"]).map(drop)
 }
+
+/// A Service and a ServiceAccount of somebody else's have the names that golive's would have: they stay as they are, that is
+/// said, and once they are gone golive makes its own.
+pub fn objects_of_others(stage: &Stage) -> Outcome<()> {
+    let (space, name) = ("namesakes", "namesake");
+    stage.tenant(space)?;
+    let theirs = json!({"name": name, "namespace": space, "labels": {"theirs": "yes"}});
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": theirs});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": theirs,
+        "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 80}]}});
+    stage.apply(&account.to_string())?;
+    stage.apply(&service.to_string())?;
+    stage.apply(&hello(space, name, json!({})))?;
+    let held = stage.condition((space, name), "AppReady", ("False", "Rejected"))?;
+    assert!(held["message"].as_str().is_some_and(|text| text.contains("exists and is not golive's")), "{held}");
+    for kind in ["serviceaccount", "service"] {
+        let found = stage.json(&["get", kind, name, "-n", space])?;
+        let metadata = &found["metadata"];
+        assert_eq!((&metadata["labels"], &metadata["ownerReferences"]), (&json!({"theirs": "yes"}), &Value::Null));
+        assert!(kind != "service" || found["spec"]["selector"] == json!({"app": "theirs"}), "{found}");
+        stage.kubectl(&["delete", kind, name, "-n", space])?;
+    }
+    stage.apply(&hello(space, name, json!({"env": {"AFTER": "all"}})))?;
+    stage.live(space, name)?;
+    stage.kubectl(&["delete", "saas", name, "-n", space, "--timeout=90s"]).map(drop)
+}

@@ -60,6 +60,9 @@ pub struct Standing {
     pub beside: Beside,
     /// A new process over the same fleet.
     pub restart: Restart,
+    /// Another leader.
+    #[serde(default)]
+    pub handover: Handover,
     /// All applications deleted.
     pub delete: Deleted,
 }
@@ -147,6 +150,16 @@ pub struct Restart {
     pub peak_mib: f64,
     /// Memory once it rests, in MiB.
     pub rss_mib: f64,
+}
+
+/// Seconds until a replica that stood by leads.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Handover {
+    /// From the leader's SIGTERM.
+    pub asked: f64,
+    /// From the leader's end by SIGKILL.
+    pub killed: f64,
 }
 
 /// The end of a fleet.

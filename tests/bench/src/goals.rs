@@ -38,6 +38,7 @@ pub fn judged(figures: &Figures) -> Vec<Goal> {
     goals.extend(largest.into_iter().flat_map(steady));
     goals.extend(memory(figures));
     goals.extend(figures.standings.iter().max_by_key(|s| (s.n, s.k)).into_iter().flat_map(restart));
+    goals.extend(largest.into_iter().flat_map(handover));
     goals.extend(largest.into_iter().flat_map(latency));
     goals.extend(largest.into_iter().flat_map(noisy));
     goals.extend(figures.foreign.iter().map(foreign));
@@ -118,6 +119,13 @@ fn restart(s: &Standing) -> Vec<Goal> {
         at_most("P8", format!("writes of a start over {n}"), (0.0, restart.writes as f64), ""),
         at_most("P8", format!("lists of any kind at a start over {n}"), (1.0, restart.lists as f64), ""),
         at_most("P8", "peak of memory at a start, over its rest", (1.3, restart.peak_mib / restart.rss_mib), " ×"),
+    ]
+}
+
+fn handover(s: &Standing) -> Vec<Goal> {
+    vec![
+        at_most("R8", "until another leads, the leader asked to go", (2.0, s.handover.asked), " s"),
+        at_most("R8", "until another leads, the leader killed", (15.0, s.handover.killed), " s"),
     ]
 }
 

@@ -20,36 +20,60 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub struct Operator {
     /// The process.
     pub program: Program,
-    metrics: String,
+    identity: &'static str,
+    port: String,
 }
 
 impl Operator {
     /// Starts it and returns at once.
-    pub fn start(stage: &Stage) -> Result<Self> {
+    pub fn start(stage: &Stage, identity: &'static str) -> Result<Self> {
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(program());
         command.env("KUBECONFIG", stage.user("golive")?);
-        command.args(["run", "--namespace", "golive-system", "--identity", "bench", "--listen", &listen.to_string()]);
-        let program = Program::start(&mut command, &stage.world.log("golive"))?;
-        Ok(Operator { program, metrics: format!("http://{listen}/metrics") })
+        command.args(["run", "--namespace", "golive-system", "--identity", identity, "--listen", &listen.to_string()]);
+        let program = Program::start(&mut command, &stage.world.log(&format!("golive-{identity}")))?;
+        Ok(Operator { program, identity, port: format!("http://{listen}") })
     }
 
     /// Starts it and waits until it leads.
     pub async fn lead(stage: &Stage) -> Result<Self> {
-        let operator = Self::start(stage)?;
-        let leases: Api<Lease> = Api::namespaced(stage.client.clone(), "golive-system");
-        let leads = async {
-            while holder(&leases).await.as_deref() != Some("bench") || operator.passes().await.is_err() {
+        let operator = Self::start(stage, "bench")?;
+        operator.leads(stage).await?;
+        let serves = async {
+            while operator.passes().await.is_err() {
                 sleep(GLANCE).await;
             }
         };
-        deadline("the operator leads", leads).await?;
+        deadline("the operator serves its port", serves).await?;
         Ok(operator)
+    }
+
+    /// Starts one that stands by, and waits until it could lead.
+    pub async fn stand_by(stage: &Stage, identity: &'static str) -> Result<Self> {
+        let operator = Self::start(stage, identity)?;
+        let ready = async {
+            while !reqwest::get(format!("{}/readyz", operator.port)).await.is_ok_and(|answer| answer.status() == 200) {
+                sleep(GLANCE).await;
+            }
+        };
+        deadline("an operator stands by", ready).await?;
+        Ok(operator)
+    }
+
+    /// Waits until it leads.
+    pub async fn leads(&self, stage: &Stage) -> Result<()> {
+        let leases: Api<Lease> = Api::namespaced(stage.client.clone(), "golive-system");
+        let leads = async {
+            while holder(&leases).await.as_deref() != Some(self.identity) {
+                sleep(GLANCE).await;
+            }
+        };
+        deadline("the operator leads", leads).await
     }
 
     /// Passes since it began.
     pub async fn passes(&self) -> Result<usize> {
-        let text = reqwest::get(&self.metrics).await?.text().await?;
+        let text = reqwest::get(format!("{}/metrics", self.port)).await?.text().await?;
         let counted = text.lines().filter(|line| line.starts_with("golive_passes_total{"));
         Ok(counted.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum())
     }

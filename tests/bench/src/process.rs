@@ -38,6 +38,11 @@ impl Program {
         }
     }
 
+    /// Kills it, without a word.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// Stops it by SIGTERM and waits for its end.
     pub async fn stop(mut self) -> Result<()> {
         std::process::Command::new("kill").arg(self.pid.to_string()).status()?;

@@ -9,7 +9,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::figures::{Beside, Changes, Deleted, Idle, Restart, Standing};
+use crate::figures::{Beside, Changes, Deleted, Handover, Idle, Restart, Standing};
 use crate::fleet::{NAMESPACES, Size, application, namespace};
 use crate::operator::Operator;
 use crate::pods::Pods;
@@ -42,9 +42,23 @@ pub async fn measure(stage: &Stage, operator: Operator, (size, base_mib): (Size,
     operator.program.stop().await?;
     let (operator, restart) = restart(stage, size).await?;
     let beside = beside(stage, &operator, (&mut pods, size)).await?;
+    let (operator, handover) = handover(stage, operator).await?;
     let delete = delete(stage).await?;
     operator.program.stop().await?;
-    Ok(Standing { n: size.n, k: size.k, base_mib, fleet_mib, idle, noop, change, drift, beside, restart, delete })
+    Ok(Standing {
+        n: size.n,
+        k: size.k,
+        base_mib,
+        fleet_mib,
+        idle,
+        noop,
+        change,
+        drift,
+        beside,
+        restart,
+        handover,
+        delete,
+    })
 }
 
 async fn idle(stage: &Stage, operator: &Operator) -> Result<Idle> {
@@ -206,7 +220,7 @@ async fn counted(watch: &Watch<'_>, mut millis: Vec<f64>) -> Result<Changes> {
 /// A new process over the fleet, until it has looked at every application once.
 async fn restart(stage: &Stage, size: Size) -> Result<(Operator, Restart)> {
     let watch = Watch::begin(stage)?;
-    let operator = Operator::start(stage)?;
+    let operator = Operator::start(stage, "again")?;
     let seconds = (operator.passed(size.n).await? - operator.program.begun).as_secs_f64();
     sleep(Duration::from_secs(3)).await;
     let requests = watch.requests("golive")?;
@@ -215,6 +229,20 @@ async fn restart(stage: &Stage, size: Size) -> Result<(Operator, Restart)> {
     let restart =
         Restart { seconds, writes, reads, lists: lists.unwrap_or(0), peak_mib: peak(pid)?, rss_mib: resident(pid)? };
     Ok((operator, restart))
+}
+
+/// The leader is asked to go, and the next is killed; each time another stands by.
+async fn handover(stage: &Stage, first: Operator) -> Result<(Operator, Handover)> {
+    let second = Operator::stand_by(stage, "second").await?;
+    let begun = Instant::now();
+    let (stopped, leads) = tokio::join!(first.program.stop(), second.leads(stage));
+    stopped.and(leads)?;
+    let asked = begun.elapsed().as_secs_f64();
+    let third = Operator::stand_by(stage, "third").await?;
+    let begun = Instant::now();
+    second.program.kill().await?;
+    third.leads(stage).await?;
+    Ok((third, Handover { asked, killed: begun.elapsed().as_secs_f64() }))
 }
 
 /// Deletes every application and waits until golive has let go of the last.

@@ -68,6 +68,7 @@ impl Cast {
                 let kind = kind_of(kind).ok_or_else(unclear)?;
                 Ok(Act::Delete { kind, namespace: self.namespace(), name: name.to_owned() })
             }
+            "make" => Ok(Act::Apply(serde_json::from_str(rest).map_err(|e| format!("{rest}: {e}"))?)),
             "admit" => admit(rest).ok_or_else(unclear),
             "edit" => self.edit(rest).ok_or_else(unclear),
             "lose" => {

@@ -1,0 +1,68 @@
+//! The first apply of an object. One of the same name that is somebody else's is left as it is: their traffic would go to
+//! golive's pods, and their object with the SaasDeployment.
+
+use kube::ResourceExt;
+use kube::api::{Api, DynamicObject};
+use serde_json::{Value, json};
+
+use crate::cluster::{self, MANAGER};
+use crate::fault::{Fault, Seen};
+use crate::objects::taken;
+use crate::observe::{Observer, owner};
+use crate::plan::{Ask, Manifest};
+
+/// Applies an object that golive does not know.
+///
+/// # Errors
+/// There is one, and it is not golive's.
+pub async fn create(observer: &Observer, ask: Ask<'_>, (manifest, object): (&Manifest, &Value)) -> Seen<DynamicObject> {
+    let (kind, name) = (manifest.kind, manifest.name.as_str());
+    let api = cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), kind);
+    let strange = |found: &DynamicObject| {
+        observer.cache.strange(kind, &owner(ask.saas), found);
+        taken(&manifest.to_string())
+    };
+    if let Some(uid) = observer.cache.stranger(kind, &owner(ask.saas), name) {
+        // It may be gone by now: then there is nothing to see.
+        if let Ok(found) = cluster::look(&api, name).await
+            && found.uid().as_deref() == Some(&*uid)
+        {
+            return Err(strange(&found));
+        }
+    }
+    match cluster::offer(&api, name, object).await {
+        // Whoever took golive's labels off an object did not make it.
+        Ok(made) if is_alone(&made) || made.uid().as_deref() == ask.world.children.lost(kind, name) => Ok(made),
+        Ok(made) => {
+            let refusal = strange(&made);
+            give_back(&api, manifest).await?;
+            Err(refusal)
+        }
+        Err(Fault::Outrun(_)) => match cluster::look(&api, name).await? {
+            found if is_ours(ask, &found) => cluster::apply(&api, name, object).await,
+            found => Err(strange(&found)),
+        },
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Whether nobody but golive and the control plane declared anything of it.
+fn is_alone(object: &DynamicObject) -> bool {
+    let is_own = |manager: &str| manager == MANAGER || manager.starts_with("kube-");
+    object
+        .managed_fields()
+        .iter()
+        .all(|entry| entry.subresource.is_some() || entry.manager.as_deref().is_none_or(is_own))
+}
+
+fn is_ours(ask: Ask<'_>, found: &DynamicObject) -> bool {
+    found.owner_references().iter().any(|owner| Some(&owner.uid) == ask.saas.metadata.uid.as_ref())
+}
+
+/// Takes out again all that golive put into an object.
+async fn give_back(api: &Api<DynamicObject>, manifest: &Manifest) -> Seen<()> {
+    let nothing = json!({
+        "apiVersion": manifest.kind.api_version(), "kind": manifest.kind.name(), "metadata": {"name": manifest.name},
+    });
+    cluster::apply(api, &manifest.name, &nothing).await.map(drop)
+}
