@@ -75,10 +75,14 @@ impl Child {
         Child { admitted, ..self }
     }
 
-    /// Where the cluster keeps it otherwise than declared.
+    /// What admission made of it the last time.
     pub fn admitted(&self) -> Strays {
-        let known = self.admitted.as_ref().filter(|_| self.strays.load(Ordering::Relaxed));
-        known.map(|admitted| admitted.strays.clone()).unwrap_or_default()
+        self.admitted.as_ref().map(|admitted| admitted.strays.clone()).unwrap_or_default()
+    }
+
+    /// Where the cluster keeps it otherwise than declared now.
+    pub fn altered(&self) -> Strays {
+        if self.strays.load(Ordering::Relaxed) { self.admitted() } else { Strays::default() }
     }
 
     /// What is known of how the cluster admits `new`, a later version of this object.
@@ -261,8 +265,8 @@ mod tests {
         let [paused, running] = [true, false].map(|paused| against(json!({"spec": {"paused": paused}})));
         let admitted = Admitted::now(paused(&deployment()));
         let altered = Child::new(Kind::Deployment, deployment()).admitted_as(admitted.clone());
-        assert!(altered.strays(&paused).is_empty() && !altered.admitted().is_empty());
+        assert!(altered.strays(&paused).is_empty() && !altered.altered().is_empty());
         let mended = Child::new(Kind::Deployment, deployment()).admitted_as(admitted);
-        assert!(mended.strays(&running).is_empty() && mended.admitted().is_empty());
+        assert!(mended.strays(&running).is_empty() && mended.altered().is_empty());
     }
 }

@@ -38,9 +38,11 @@ pub async fn create(observer: &Observer, ask: Ask<'_>, (manifest, object): (&Man
             give_back(&api, manifest).await?;
             Err(refusal)
         }
-        Err(Fault::Outrun(_)) => match cluster::look(&api, name).await? {
-            found if is_ours(ask, &found) => cluster::apply(&api, name, object).await,
-            found => Err(strange(&found)),
+        Err(Fault::Outrun(why)) => match cluster::look(&api, name).await {
+            Ok(found) if is_ours(ask, &found) => cluster::apply(&api, name, object).await,
+            Ok(found) => Err(strange(&found)),
+            // A quota that is counted by several at once conflicts too.
+            Err(_) => Err(Fault::Outrun(why)),
         },
         Err(fault) => Err(fault),
     }

@@ -2,7 +2,7 @@
 
 use futures::stream::{self, StreamExt};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
+use kube::api::{Api, DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
 use serde_json::{Value, json};
 
 use super::create::create;
@@ -17,6 +17,8 @@ use crate::observe::{Observer, owner};
 use crate::plan::names::hash_of;
 use crate::plan::{Ask, Manifest, Part, Plan, Steps, Verdict};
 
+/// How often an object is declared that somebody goes on to change.
+const ROUNDS: usize = 4;
 /// Writes of one part that are under way at once.
 const AT_ONCE: usize = 4;
 
@@ -56,7 +58,7 @@ async fn declare_one(observer: &Observer, ask: Ask<'_>, part: Part, manifest: &M
     let found = ask.world.children.find(manifest.kind, &manifest.name);
     let Some(change) = change(&object, (found, ask.world.children.lost(manifest.kind, &manifest.name).is_some()))
     else {
-        return Declared { wrote: None, altered: found.and_then(|found| strayed(manifest, &found.admitted())) };
+        return Declared { wrote: None, altered: found.and_then(|found| strayed(manifest, &found.altered())) };
     };
     let drift = change.drift;
     match write(observer, ask, manifest, (&object, change)).await {
@@ -82,7 +84,17 @@ pub fn agrees(wanted: &Value, found: Option<&Child>) -> bool {
 /// and nobody has changed it since.
 fn change(wanted: &Value, (found, lost): (Option<&Child>, bool)) -> Option<Change> {
     let anew = |drift| Some(Change { drift, strays: Strays::default() });
-    let Some(found) = found else { return anew(if lost { Drift::Yes } else { Drift::IfWell }) };
+    let Some(found) = found else {
+        // A Job that is wanted is work to be done.
+        let is_work = wanted["kind"] == Kind::Job.name();
+        return anew(if is_work {
+            Drift::No
+        } else if lost {
+            Drift::Yes
+        } else {
+            Drift::IfWell
+        });
+    };
     if applied(wanted) != found.applied.as_deref() {
         return anew(Drift::No);
     }
@@ -111,12 +123,11 @@ async fn write(
     manifest: &Manifest,
     (object, mut change): (&Value, Change),
 ) -> Seen<Written> {
-    let namespace = ask.saas.namespace().unwrap_or_default();
-    let api = cluster::objects(&observer.client, &namespace, manifest.kind);
+    let found = ask.world.children.find(manifest.kind, &manifest.name);
     if change.strays.is_empty() {
-        let answer = match ask.world.children.find(manifest.kind, &manifest.name) {
+        let answer = match found {
             None => create(observer, ask, (manifest, object)).await?,
-            Some(_) => cluster::apply(&api, &manifest.name, object).await?,
+            Some(_) => cluster::apply(&api(observer, ask, manifest), &manifest.name, object).await?,
         };
         change.strays = Strays::of(&answer, object);
         if change.strays.is_empty() {
@@ -124,12 +135,35 @@ async fn write(
             return Ok(Written { undone: Strays::default(), strays: Strays::default() });
         }
     }
-    cluster::take_over(&api, &manifest.name).await?;
-    let answer = cluster::apply(&api, &manifest.name, object).await?;
-    let strays = Strays::of(&answer, object);
+    let known = found.map(Child::admitted).unwrap_or_default();
+    let (answer, strays) = insist(&api(observer, ask, manifest), (manifest, object), known).await?;
     keeps_marks(manifest, &strays)?;
     observer.cache.written(manifest.kind, answer, strays.clone());
     Ok(Written { undone: change.strays.beyond(&strays), strays })
+}
+
+fn api(observer: &Observer, ask: Ask<'_>, manifest: &Manifest) -> Api<DynamicObject> {
+    cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), manifest.kind)
+}
+
+/// Takes an object over and applies it, until it is as declared or strays as it did the time before: somebody may change it
+/// between the two, and that is no admission.
+async fn insist(
+    api: &Api<DynamicObject>,
+    (manifest, object): (&Manifest, &Value),
+    known: Strays,
+) -> Seen<(DynamicObject, Strays)> {
+    let mut before = known;
+    for _ in 0..ROUNDS {
+        cluster::take_over(api, &manifest.name).await?;
+        let answer = cluster::apply(api, &manifest.name, object).await?;
+        let strays = Strays::of(&answer, object);
+        if strays.is_empty() || strays == before {
+            return Ok((answer, strays));
+        }
+        before = strays;
+    }
+    Err(Fault::Outrun(format!("{manifest} is changed again and again ({before}) while golive declares it")))
 }
 
 /// An object without golive's own marks would be lost sight of.
@@ -214,5 +248,45 @@ pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -
             Ok(true)
         }
         Err(fault) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use kube::Client;
+
+    use super::*;
+
+    /// An API server whose answers to applies have these values of `spec.replicas`, one after the other, the last for ever.
+    fn server(values: &'static [i64]) -> Api<DynamicObject> {
+        let applied = Mutex::new(values.iter());
+        let last = values.last().copied().unwrap_or_default();
+        let answer = move |request: http::Request<kube::client::Body>| {
+            let is_apply = request.headers()["content-type"] == "application/apply-patch+yaml";
+            let next = || applied.lock().unwrap().next().copied().unwrap_or(last);
+            let replicas = if is_apply { next() } else { 0 };
+            let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "web", "resourceVersion": "1"}, "spec": {"replicas": replicas}});
+            let body = kube::client::Body::from(object.to_string().into_bytes());
+            std::future::ready(Ok::<_, tower::BoxError>(http::Response::new(body)))
+        };
+        cluster::objects(&Client::new(tower::service_fn(answer), "default"), "default", Kind::Deployment)
+    }
+
+    async fn insisted(values: &'static [i64], known: Strays) -> Seen<String> {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {}, "spec": {"replicas": 1}});
+        let manifest = Manifest::new(Kind::Deployment, "web", json!({}));
+        insist(&server(values), (&manifest, &object), known).await.map(|(_, strays)| strays.to_string())
+    }
+
+    #[tokio::test]
+    async fn only_what_strays_twice_in_the_same_way_is_the_work_of_admission() {
+        assert_eq!(insisted(&[1], Strays::default()).await.as_deref(), Ok(""));
+        assert_eq!(insisted(&[7, 1], Strays::default()).await.as_deref(), Ok(""), "somebody's edit in between");
+        assert_eq!(insisted(&[7, 7, 1], Strays::default()).await.as_deref(), Ok("spec.replicas"), "a policy");
+        let fought = insisted(&[2, 3, 4, 5, 6], Strays::default()).await;
+        assert!(matches!(&fought, Err(Fault::Outrun(why)) if why.contains("Deployment web")), "{fought:?}");
     }
 }
