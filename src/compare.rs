@@ -59,13 +59,8 @@ impl Strays {
     }
 
     fn see_marks(&mut self, found: &DynamicObject, wanted: &Value) {
-        for (field, have) in [("labels", &found.metadata.labels), ("annotations", &found.metadata.annotations)] {
-            for (key, value) in wanted[field].as_object().into_iter().flatten() {
-                let have = have.as_ref().and_then(|have| have.get(key)).map(|have| Value::from(have.as_str()));
-                if have.as_ref() != Some(value) {
-                    self.add(format!("metadata.{field}[{key}]"), have.as_ref());
-                }
-            }
+        for (place, have) in stray_marks(found, wanted) {
+            self.add(place, have.map(Value::from).as_ref());
         }
     }
 
@@ -109,20 +104,21 @@ impl std::fmt::Display for Strays {
 /// Whether an object has every mark and field that is wanted.
 fn is_same(found: &DynamicObject, wanted: &Value) -> bool {
     let fields = wanted.as_object().into_iter().flatten();
-    is_marked(found, wanted)
+    stray_marks(found, &wanted["metadata"]).next().is_none()
         && fields
             .filter(|(name, _)| !["metadata", "apiVersion", "kind"].contains(&name.as_str()))
             .all(|(name, value)| holds(found.data.get(name), value))
 }
 
-/// Whether an object has the labels and annotations that were declared: gateways are told things by annotations.
-fn is_marked(found: &DynamicObject, wanted: &Value) -> bool {
+/// Labels and annotations that are not as declared, with what stands there: gateways are told things by annotations.
+fn stray_marks<'a>(found: &'a DynamicObject, wanted: &'a Value) -> impl Iterator<Item = (String, Option<&'a str>)> {
     let marks = [("labels", &found.metadata.labels), ("annotations", &found.metadata.annotations)];
-    marks.into_iter().all(|(field, have)| {
-        let wanted = wanted["metadata"][field].as_object().into_iter().flatten();
-        wanted
-            .into_iter()
-            .all(|(key, value)| have.as_ref().and_then(|have| have.get(key)).map(String::as_str) == value.as_str())
+    marks.into_iter().flat_map(move |(field, have)| {
+        let wanted = wanted[field].as_object().into_iter().flatten();
+        wanted.filter_map(move |(key, value)| {
+            let have = have.as_ref().and_then(|have| have.get(key)).map(String::as_str);
+            (have != value.as_str()).then(|| (format!("metadata.{field}[{key}]"), have))
+        })
     })
 }
 

@@ -80,15 +80,14 @@ impl Children {
         self.1.iter().find(|lost| lost.kind == kind && *lost.name == *name).map(|lost| &*lost.uid)
     }
 
-    /// Takes out an object that somebody else deleted. Where golive did, it is not there any more; Jobs go when their time
-    /// is over.
+    /// Notes an object that somebody else deleted. Where golive did, it is not there any more; Jobs go when their time is
+    /// over.
     fn lose(&mut self, kind: Kind, name: &str) {
         let theirs = self.find(kind, name).filter(|child| !child.going && kind != Kind::Job);
         if let Some(uid) = theirs.map(|child| child.uid.clone()) {
             self.1.retain(|lost| lost.kind != kind || *lost.name != *name);
             self.1.push(Lost { kind, name: name.into(), uid });
         }
-        self.remove(kind, name);
     }
 
     fn put(&mut self, kind: Kind, child: Child) {
@@ -213,11 +212,8 @@ impl Cache {
 impl Inner {
     fn put(&mut self, kind: Kind, mut object: DynamicObject, admitted: Option<Strays>) -> Option<Owner> {
         let owner = owner_of(&object)?;
-        let key = (owner.clone(), kind, object.name_any());
-        match self.strangers.get(&key) {
-            Some(uid) if object.uid().as_ref() == Some(uid) => return None,
-            Some(_) => drop(self.strangers.remove(&key)),
-            None => {}
+        if self.is_strange(kind, &owner, &object) {
+            return None;
         }
         object.managed_fields_mut().clear();
         let children = self.owners.entry(owner.clone()).or_default();
@@ -230,6 +226,20 @@ impl Inner {
         let admitted = admitted.map_or_else(known, Admitted::now);
         children.put(kind, new.admitted_as(admitted));
         Some(owner)
+    }
+
+    /// Whether this is the stranger of its name; whoever else has the name follows it.
+    fn is_strange(&mut self, kind: Kind, owner: &Owner, object: &DynamicObject) -> bool {
+        // Nearly always, and asked for each event of each watch.
+        if self.strangers.is_empty() {
+            return false;
+        }
+        let key = (owner.clone(), kind, object.name_any());
+        let strange = self.strangers.get(&key).is_some_and(|uid| object.uid().as_ref() == Some(uid));
+        if !strange {
+            self.strangers.remove(&key);
+        }
+        strange
     }
 
     fn lose(&mut self, kind: Kind, owner: &Owner, name: &str) {

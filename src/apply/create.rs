@@ -5,6 +5,7 @@ use kube::ResourceExt;
 use kube::api::{Api, DynamicObject};
 use serde_json::{Value, json};
 
+use super::objects::api;
 use crate::cluster::{self, MANAGER};
 use crate::fault::{Fault, Seen};
 use crate::objects::taken;
@@ -17,7 +18,7 @@ use crate::plan::{Ask, Manifest};
 /// There is one, and it is not golive's.
 pub async fn create(observer: &Observer, ask: Ask<'_>, (manifest, object): (&Manifest, &Value)) -> Seen<DynamicObject> {
     let (kind, name) = (manifest.kind, manifest.name.as_str());
-    let api = cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), kind);
+    let api = api(observer, ask, kind);
     let strange = |found: &DynamicObject| {
         observer.cache.strange(kind, &owner(ask.saas), found);
         taken(&manifest.to_string())

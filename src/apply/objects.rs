@@ -127,7 +127,7 @@ async fn write(
     if change.strays.is_empty() {
         let answer = match found {
             None => create(observer, ask, (manifest, object)).await?,
-            Some(_) => cluster::apply(&api(observer, ask, manifest), &manifest.name, object).await?,
+            Some(_) => cluster::apply(&api(observer, ask, manifest.kind), &manifest.name, object).await?,
         };
         change.strays = Strays::of(&answer, object);
         if change.strays.is_empty() {
@@ -136,14 +136,15 @@ async fn write(
         }
     }
     let known = found.map(Child::admitted).unwrap_or_default();
-    let (answer, strays) = insist(&api(observer, ask, manifest), (manifest, object), known).await?;
+    let (answer, strays) = insist(&api(observer, ask, manifest.kind), (manifest, object), known).await?;
     keeps_marks(manifest, &strays)?;
     observer.cache.written(manifest.kind, answer, strays.clone());
     Ok(Written { undone: change.strays.beyond(&strays), strays })
 }
 
-fn api(observer: &Observer, ask: Ask<'_>, manifest: &Manifest) -> Api<DynamicObject> {
-    cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), manifest.kind)
+/// The API of a kind in the application's namespace.
+pub(super) fn api(observer: &Observer, ask: Ask<'_>, kind: Kind) -> Api<DynamicObject> {
+    cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), kind)
 }
 
 /// Takes an object over and applies it, until it is as declared or strays as it did the time before: somebody may change it
@@ -235,7 +236,7 @@ pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -
     if object.going {
         return Ok(false);
     }
-    let api = cluster::objects(&observer.client, &ask.saas.namespace().unwrap_or_default(), kind);
+    let api = api(observer, ask, kind);
     let preconditions = Preconditions { uid: Some(object.uid.to_string()), ..Preconditions::default() };
     let params = DeleteParams {
         preconditions: Some(preconditions),

@@ -58,6 +58,11 @@ impl Ask<'_> {
         own.unwrap_or_else(|| self.named("tls"))
     }
 
+    /// Whether the user brings the certificate.
+    pub fn brings_certificate(self) -> bool {
+        self.saas.spec.tls.as_ref().is_some_and(|tls| tls.secret_name.is_some())
+    }
+
     /// All hosts: domains first, then those that redirect.
     pub fn hosts(self) -> Vec<String> {
         self.saas.spec.domains.iter().chain(&self.saas.spec.redirect_from).cloned().collect()

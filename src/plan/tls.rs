@@ -23,7 +23,7 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
     if ask.hosts().is_empty() {
         return None;
     }
-    let brought = ask.saas.spec.tls.as_ref().is_some_and(|tls| tls.secret_name.is_some());
+    let brought = ask.brings_certificate();
     let shared = ask.world.config.gateway.as_ref().is_some_and(|gateway| gateway.shared.is_some());
     Some(match ask.way() {
         Ok(Way::Shared(_)) => ask.shared(brought),

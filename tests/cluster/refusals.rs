@@ -43,14 +43,22 @@ fn is_refused(stage: &Stage, words: &str) -> Outcome<()> {
     Ok(())
 }
 
+/// What a policy is about: Deployments that are written,
+fn writes_of_deployments() -> Value {
+    json!([{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}])
+}
+
+/// and where it binds.
+fn only_here() -> Value {
+    json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": RULED.0}}})
+}
+
 fn admission_denies(stage: &Stage) -> Outcome<()> {
-    let rules = json!([{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}]);
     let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": "frozen"}, "spec": {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules},
+        "metadata": {"name": "frozen"}, "spec": {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": writes_of_deployments()},
         "validations": [{"expression": "false", "message": "nothing is released on Fridays"}]}});
-    let only_here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": RULED.0}}});
     let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": "frozen"}, "spec": {"policyName": "frozen", "validationActions": ["Deny"], "matchResources": only_here}});
+        "metadata": {"name": "frozen"}, "spec": {"policyName": "frozen", "validationActions": ["Deny"], "matchResources": only_here()}});
     stage.apply(&policy.to_string())?;
     stage.apply(&binding.to_string())?;
     let denied = is_denied(stage);
@@ -89,15 +97,13 @@ fn another_manager_takes_fields(stage: &Stage) -> Outcome<()> {
 /// A policy changes what golive declares each time it does: that is said, and golive does not fight it.
 fn admission_changes(stage: &Stage) -> Outcome<()> {
     let api = "admissionregistration.k8s.io/v1beta1";
-    let rules = json!([{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}]);
     let place = "/spec/template/spec/terminationGracePeriodSeconds";
     let patch = json!({"expression": format!("[JSONPatch{{op: 'replace', path: '{place}', value: 91}}]")});
     let policy = json!({"apiVersion": api, "kind": "MutatingAdmissionPolicy", "metadata": {"name": "patient"},
-        "spec": {"failurePolicy": "Fail", "reinvocationPolicy": "Never", "matchConstraints": {"resourceRules": rules},
+        "spec": {"failurePolicy": "Fail", "reinvocationPolicy": "Never", "matchConstraints": {"resourceRules": writes_of_deployments()},
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": patch}]}});
-    let only_here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": RULED.0}}});
     let binding = json!({"apiVersion": api, "kind": "MutatingAdmissionPolicyBinding",
-        "metadata": {"name": "patient"}, "spec": {"policyName": "patient", "matchResources": only_here}});
+        "metadata": {"name": "patient"}, "spec": {"policyName": "patient", "matchResources": only_here()}});
     stage.apply(&policy.to_string())?;
     stage.apply(&binding.to_string())?;
     let changed = is_changed(stage);

@@ -39,36 +39,23 @@ impl Operator {
     pub async fn lead(stage: &Stage) -> Result<Self> {
         let operator = Self::start(stage, "bench")?;
         operator.leads(stage).await?;
-        let serves = async {
-            while operator.passes().await.is_err() {
-                sleep(GLANCE).await;
-            }
-        };
-        deadline("the operator serves its port", serves).await?;
+        until("the operator serves its port", async || operator.passes().await.is_ok()).await?;
         Ok(operator)
     }
 
     /// Starts one that stands by, and waits until it could lead.
     pub async fn stand_by(stage: &Stage, identity: &'static str) -> Result<Self> {
         let operator = Self::start(stage, identity)?;
-        let ready = async {
-            while !reqwest::get(format!("{}/readyz", operator.port)).await.is_ok_and(|answer| answer.status() == 200) {
-                sleep(GLANCE).await;
-            }
-        };
-        deadline("an operator stands by", ready).await?;
+        let ready = format!("{}/readyz", operator.port);
+        let is_ready = async || reqwest::get(&ready).await.is_ok_and(|answer| answer.status() == 200);
+        until("an operator stands by", is_ready).await?;
         Ok(operator)
     }
 
     /// Waits until it leads.
     pub async fn leads(&self, stage: &Stage) -> Result<()> {
         let leases: Api<Lease> = Api::namespaced(stage.client.clone(), "golive-system");
-        let leads = async {
-            while holder(&leases).await.as_deref() != Some(self.identity) {
-                sleep(GLANCE).await;
-            }
-        };
-        deadline("the operator leads", leads).await
+        until("the operator leads", async || holder(&leases).await.as_deref() == Some(self.identity)).await
     }
 
     /// Passes since it began.
@@ -80,14 +67,19 @@ impl Operator {
 
     /// Waits until so many passes were made since the beginning; gives the moment.
     pub async fn passed(&self, count: usize) -> Result<Instant> {
-        let waits = async {
-            while self.passes().await.unwrap_or(0) < count {
-                sleep(GLANCE).await;
-            }
-        };
-        deadline("the operator passes over all", waits).await?;
+        until("the operator passes over all", async || self.passes().await.unwrap_or(0) >= count).await?;
         Ok(Instant::now())
     }
+}
+
+/// Looks again and again until it is so.
+async fn until(what: &str, is: impl AsyncFn() -> bool) -> Result<()> {
+    let waits = async {
+        while !is().await {
+            sleep(GLANCE).await;
+        }
+    };
+    deadline(what, waits).await
 }
 
 async fn holder(leases: &Api<Lease>) -> Option<String> {

@@ -135,15 +135,15 @@ async fn drifts(stage: &Stage, pods: &mut Pods, size: Size) -> Result<Changes> {
 /// The same changes again while the last application is changed without pause; and before, what that one alone takes.
 async fn beside(stage: &Stage, operator: &Operator, (pods, size): (&mut Pods, Size)) -> Result<Beside> {
     let (loud, others) = (application(size.n - 1, size.k), Size { n: (size.n - 1).min(CHANGES), ..size });
-    let mut noise =
-        Noise { api: Api::namespaced(stage.client.clone(), &loud.namespace().unwrap_or_default()), made: 0 };
+    let api = Api::namespaced(stage.client.clone(), &loud.namespace().unwrap_or_default());
+    let mut noise = Noise { api, name: loud.name_any(), made: 0 };
     // Passes may follow each other faster at first.
-    noise.during(&loud.name_any(), ok(sleep(REST / 2))).await?;
+    noise.during(ok(sleep(REST / 2))).await?;
     let (begun, made, passes) = (Instant::now(), noise.made, operator.passes().await?);
-    noise.during(&loud.name_any(), ok(sleep(REST))).await?;
+    noise.during(ok(sleep(REST))).await?;
     let seconds = begun.elapsed().as_secs_f64();
     let (made, passes) = ((noise.made - made) as f64 / seconds, (operator.passes().await? - passes) as f64 / seconds);
-    let others = noise.during(&loud.name_any(), changes(stage, pods, (others, 4))).await?;
+    let others = noise.during(changes(stage, pods, (others, 4))).await?;
     let settled = settled(stage, &loud, noise.made).await?;
     Ok(Beside { noise: made, passes, settled, others })
 }
@@ -156,24 +156,25 @@ async fn ok(done: impl Future<Output = ()>) -> Result<()> {
 /// One application is changed without pause.
 struct Noise {
     api: Api<SaasDeployment>,
+    name: String,
     made: usize,
 }
 
 impl Noise {
     /// Goes on for as long as something else takes.
-    async fn during<T>(&mut self, name: &str, other: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn during<T>(&mut self, other: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
-            made = self.make(name) => Err(format!("the noise ended: {made:?}").into()),
+            made = self.make() => Err(format!("the noise ended: {made:?}").into()),
             other = other => other,
         }
     }
 
-    async fn make(&mut self, name: &str) -> Result<()> {
+    async fn make(&mut self) -> Result<()> {
         let mut beat = tokio::time::interval(NOISE);
         loop {
             beat.tick().await;
             self.made += 1;
-            merge(&self.api, name, json!({"spec": {"env": {NOISE_NAME: self.made.to_string()}}})).await?;
+            merge(&self.api, &self.name, json!({"spec": {"env": {NOISE_NAME: self.made.to_string()}}})).await?;
         }
     }
 }
