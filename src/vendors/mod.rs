@@ -36,18 +36,19 @@ pub struct Vendors {
     endpoints: Rows<Endpoint>,
     monitors: Rows<Monitor>,
     projects: Rows<Project>,
+    contacts: Snapshots<String>,
 }
 
 /// The calls for a table of which an account has one: list, create, update, delete.
 macro_rules! table {
-    ($row:ty, $provider:ident, $store:ident, $list:ident, $create:ident, $update:ident, $delete:ident) => {
+    ($row:ty, $provider:expr, $store:ident, $list:ident, $create:ident, $update:ident, $delete:ident) => {
         impl Vendors {
             #[doc = concat!("The rows of an account's table of ", stringify!($row), "s.")]
             ///
             /// # Errors
             /// The table cannot be listed whole.
             pub async fn $list(&self, access: &Access) -> Seen<Table<$row>> {
-                self.$store.read(&access.table(), &$provider { transport: &self.transport, access }).await
+                self.$store.read(&access.table(), &$provider(self, access)).await
             }
 
             #[doc = concat!("Creates a ", stringify!($row), ".")]
@@ -55,7 +56,7 @@ macro_rules! table {
             /// # Errors
             /// It was refused, or its outcome is not known.
             pub async fn $create(&self, access: &Access, draft: Draft<'_, $row>) -> Seen<Created> {
-                self.$store.create(&access.table(), &$provider { transport: &self.transport, access }, draft).await
+                self.$store.create(&access.table(), &$provider(self, access), draft).await
             }
 
             #[doc = concat!("Changes a ", stringify!($row), ".")]
@@ -63,8 +64,7 @@ macro_rules! table {
             /// # Errors
             /// It was refused, or its outcome is not known.
             pub async fn $update(&self, access: &Access, id: &Id, draft: Draft<'_, $row>) -> Seen<()> {
-                let provider = $provider { transport: &self.transport, access };
-                self.$store.update(&access.table(), &provider, (id, draft)).await
+                self.$store.update(&access.table(), &$provider(self, access), (id, draft)).await
             }
 
             #[doc = concat!("Removes a ", stringify!($row), "; one that is gone is fine.")]
@@ -72,15 +72,15 @@ macro_rules! table {
             /// # Errors
             /// It was refused, or its outcome is not known.
             pub async fn $delete(&self, access: &Access, id: &Id) -> Seen<()> {
-                self.$store.delete(&access.table(), &$provider { transport: &self.transport, access }, id).await
+                self.$store.delete(&access.table(), &$provider(self, access), id).await
             }
         }
     };
 }
 
-table!(Endpoint, Endpoints, endpoints, endpoints, create_endpoint, update_endpoint, delete_endpoint);
-table!(Monitor, Monitors, monitors, monitors, create_monitor, update_monitor, delete_monitor);
-table!(Project, Projects, projects, projects, create_project, update_project, delete_project);
+table!(Endpoint, Vendors::stripe, endpoints, endpoints, create_endpoint, update_endpoint, delete_endpoint);
+table!(Monitor, Vendors::uptime_robot, monitors, monitors, create_monitor, update_monitor, delete_monitor);
+table!(Project, Vendors::sentry, projects, projects, create_project, update_project, delete_project);
 
 impl Vendors {
     /// All vendors; a listing counts as fresh for `fresh`.
@@ -92,7 +92,20 @@ impl Vendors {
             endpoints: Rows::new(fresh, Duration::ZERO),
             monitors: Rows::new(fresh, uptimerobot::LAG),
             projects: Rows::new(fresh, Duration::ZERO),
+            contacts: Snapshots::new(fresh),
         }
+    }
+
+    fn stripe<'a>(&'a self, access: &'a Access) -> Endpoints<'a> {
+        Endpoints { transport: &self.transport, access }
+    }
+
+    fn uptime_robot<'a>(&'a self, access: &'a Access) -> Monitors<'a> {
+        Monitors { transport: &self.transport, access, contacts: &self.contacts }
+    }
+
+    fn sentry<'a>(&'a self, access: &'a Access) -> Projects<'a> {
+        Projects { transport: &self.transport, access }
     }
 
     /// Whether a Cloudflare token is good.

@@ -1,6 +1,7 @@
 //! UptimeRobot: monitors (API v3). <https://uptimerobot.com/api/v3/>
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -8,6 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::snapshots::Snapshots;
 use super::transport::{Access, Call, Limit, Reply, Scheme, Transport};
 use crate::fault::{Fault, Seen};
 use crate::rows::{Created, Draft, Held, Id, Mark, Monitor, Provider};
@@ -90,6 +92,8 @@ pub struct Monitors<'a> {
     pub transport: &'a Transport,
     /// The account.
     pub access: &'a Access,
+    /// Whom each account tells of anything: asked once for many monitors.
+    pub contacts: &'a Snapshots<String>,
 }
 
 /// Somebody who can be told.
@@ -194,7 +198,17 @@ fn unescaped(text: &str) -> String {
 
 impl Monitors<'_> {
     /// Whom the account tells of anything: <https://uptimerobot.com/api/v3/>.
-    async fn contacts(&self) -> Seen<Vec<String>> {
+    async fn contacts(&self) -> Seen<Arc<Vec<String>>> {
+        let table = self.access.table();
+        let contacts = self.contacts.read(&table, || self.ask_for_contacts()).await;
+        if contacts.is_err() {
+            // Whoever creates a monitor asks again when the table is listed again, and no later.
+            self.contacts.forget(&table).await;
+        }
+        contacts
+    }
+
+    async fn ask_for_contacts(&self) -> Seen<Vec<String>> {
         let call = Call::new(Method::GET, "/user/alert-contacts");
         let contacts: Vec<WireContact> = self.transport.call(self.access, call).await?.json(self.access)?;
         let active = contacts.into_iter().filter(|contact| contact.status.as_deref() == Some("Active"));
@@ -265,7 +279,11 @@ impl Provider<Monitor> for Monitors<'_> {
         };
         match reply.fault(self.access) {
             Some(fault) if reply.is_gone() || matches!(fault, Fault::Lost(_)) => self.look(draft, fault).await,
-            Some(fault) => Err(fault),
+            Some(fault) => {
+                // It may be a contact that is gone.
+                self.contacts.forget(&self.access.table()).await;
+                Err(fault)
+            }
             None => match reply.json::<Wire>(self.access) {
                 Ok(made) => Ok(Created { id: Id(plain(&made.id)), secret: None }),
                 Err(fault) => self.look(draft, fault).await,

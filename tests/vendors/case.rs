@@ -1,8 +1,10 @@
 //! What the laws have to know of each vendor.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use golive::rows::{Endpoint, Held, Id, Mark, Monitor, Project, Provider, Record, RecordType, Row, Zone};
+use golive::vendors::snapshots::Snapshots;
 use golive::vendors::transport::{Access, Transport};
 use golive::vendors::{cloudflare, sentry, stripe, uptimerobot};
 use serde_json::{Value, json};
@@ -50,6 +52,7 @@ pub struct Bench {
     pub transport: Transport,
     pub access: Access,
     pub zone: Zone,
+    pub contacts: Snapshots<String>,
 }
 
 impl Bench {
@@ -57,7 +60,8 @@ impl Bench {
     pub fn of<C: Case>(_: C, place: &Place) -> Bench {
         let zones = place.running.hub().with(|vendors| vendors.cloudflare.zones.clone());
         let zone = Zone { id: Id(zones[0].id.clone()), name: zones[0].name.clone(), name_servers: Vec::new() };
-        Bench { transport: transport(), access: place.access(C::VENDOR), zone }
+        let contacts = Snapshots::new(Duration::ZERO);
+        Bench { transport: transport(), access: place.access(C::VENDOR), zone, contacts }
     }
 }
 
@@ -187,7 +191,7 @@ impl Case for Monitors {
     }
 
     fn provider(self, bench: &Bench) -> impl Provider<Monitor> {
-        uptimerobot::Monitors { transport: &bench.transport, access: &bench.access }
+        uptimerobot::Monitors { transport: &bench.transport, access: &bench.access, contacts: &bench.contacts }
     }
 
     fn row(self) -> Monitor {

@@ -10,7 +10,7 @@ use crate::contract::draft;
 use crate::place::{Place, text_of};
 
 fn client(bench: &Bench) -> Monitors<'_> {
-    Monitors { transport: &bench.transport, access: &bench.access }
+    Monitors { transport: &bench.transport, access: &bench.access, contacts: &bench.contacts }
 }
 
 #[tokio::test]
