@@ -5,8 +5,11 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{
+    DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+};
 use kube::client::ClientBuilder;
+use kube::core::Status;
 use kube::{Api, Client, Config, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,6 +82,38 @@ where
     Ok(within(&format!("list {labels}"), api.list(&params)).await?.items)
 }
 
+/// Makes an object that must not be there yet.
+///
+/// # Errors
+/// It is there, or could not be made.
+pub async fn make<K>(api: &Api<K>, name: &str, object: &K) -> Seen<K>
+where
+    K: Clone + DeserializeOwned + Serialize + Debug,
+{
+    let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+    within(&format!("create {name}"), api.create(&params, object)).await
+}
+
+/// Deletes an object, of this uid where one is named; gives whether there was one. Only "not found" says that there was
+/// none: a refusal does not.
+pub async fn delete<K>(api: &Api<K>, name: &str, uid: Option<&str>) -> Seen<bool>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let preconditions = uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() });
+    let propagation_policy = Some(PropagationPolicy::Background);
+    let params = DeleteParams { preconditions, propagation_policy, ..DeleteParams::default() };
+    let deleted = async {
+        let told = match api.delete(name, &params).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
+            result => result?.right(),
+        };
+        // A redirect is no success either.
+        told.filter(Status::is_failure).map_or(Ok(true), |status| Err(kube::Error::Api(Box::new(status))))
+    };
+    within(&format!("delete {name}"), deleted).await
+}
+
 /// Applies an object server-side, taking over fields that others changed.
 pub async fn apply<K>(api: &Api<K>, name: &str, object: &impl Serialize) -> Seen<K>
 where
@@ -99,6 +134,24 @@ pub async fn offer(api: &Api<DynamicObject>, name: &str, object: &Value) -> Seen
 /// right.
 pub async fn look(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObject> {
     within(&format!("look at {name}"), merged(api, name, json!({}))).await
+}
+
+/// Changes fields of an object that was seen, by a merge patch.
+///
+/// # Errors
+/// It is gone, or could not be changed.
+pub async fn change<K>(api: &Api<K>, name: &str, body: Value) -> Seen<K>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let changed = async {
+        match merged(api, name, body).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            result => result.map(Some),
+        }
+    };
+    let gone = || Fault::Outrun(format!("{name} is gone since it was read"));
+    within(&format!("change {name}"), changed).await?.ok_or_else(gone)
 }
 
 /// The version of an object. Of one object they are comparable as numbers:
@@ -128,7 +181,10 @@ async fn try_to_take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
     within(&format!("take over {name}"), merged(api, name, body)).await.map(drop)
 }
 
-async fn merged(api: &Api<DynamicObject>, name: &str, body: Value) -> kube::Result<DynamicObject> {
+async fn merged<K>(api: &Api<K>, name: &str, body: Value) -> kube::Result<K>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
     let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
     api.patch(name, &params, &Patch::Merge(body)).await
 }
@@ -190,7 +246,6 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use kube::core::Status;
 
     fn of(code: u16) -> Fault {
         fault("apply x", kube::Error::Api(Box::new(Status { code, message: "why".into(), ..Status::failure("", "") })))
@@ -253,6 +308,33 @@ mod tests {
         take_over(&api, "web").await.unwrap();
         let seen = patches.lock().unwrap().iter().map(|p| p["metadata"]["resourceVersion"].clone()).collect::<Vec<_>>();
         assert_eq!(seen, [Value::Null, json!("1"), Value::Null, json!("2")]);
+    }
+
+    /// An API server that answers everything alike.
+    fn answering(code: u16) -> Api<DynamicObject> {
+        let answer = move |_: http::Request<kube::client::Body>| {
+            let status = if code < 300 { "Success" } else { "Failure" };
+            let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": status, "code": code});
+            let answer = http::Response::builder().status(code);
+            std::future::ready(answer.body(kube::client::Body::from(body.to_string().into_bytes())))
+        };
+        objects(&Client::new(tower::service_fn(answer), "default"), "default", Kind::Service)
+    }
+
+    #[tokio::test]
+    async fn a_refused_deletion_is_none() {
+        let deleted = async |code| delete(&answering(code), "web", Some("uid")).await;
+        assert_eq!((deleted(200).await, deleted(404).await), (Ok(true), Ok(false)));
+        assert!(matches!(deleted(409).await, Err(Fault::Outrun(_))));
+        assert!(matches!(deleted(422).await, Err(Fault::Rejected(_))));
+        assert!(deleted(302).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_since_it_was_read_is_read_again() {
+        let changed = async |code| change(&answering(code), "web", json!({})).await.map(drop);
+        assert!(matches!(changed(404).await, Err(Fault::Outrun(_))));
+        assert!(matches!(changed(422).await, Err(Fault::Rejected(_))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,6 +61,8 @@ pub struct Observer {
     pub vendors: Arc<Vendors>,
     /// ACME accounts that are open.
     pub issuers: Mutex<HashMap<String, Arc<Issuer>>>,
+    /// Orders that were placed and are not stored yet, by uid, with the time of the intent.
+    pub placed: Mutex<HashMap<String, (Timestamp, String)>>,
     /// Renewal windows by certificate key, with the time of the next question.
     pub windows: Mutex<HashMap<String, (Option<Window>, Timestamp)>>,
 }

@@ -172,6 +172,7 @@ impl Operator {
                 self.outside.clone(),
             )),
             issuers: Mutex::new(HashMap::new()),
+            placed: Mutex::new(HashMap::new()),
             windows: Mutex::new(HashMap::new()),
         };
         let reporter = Reporter { controller: "golive.dev/golive".into(), instance: Some(self.identity.clone()) };

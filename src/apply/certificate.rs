@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use super::owner_reference;
 use super::vault::encoded;
 use crate::certificate::{new_key, verify};
-use crate::cluster::{apply, find, within};
+use crate::cluster::{apply, delete, find, make};
 use crate::fault::{Fault, Seen};
 use crate::objects::{MANAGED_BY, OWNER};
 use crate::observe::Observer;
@@ -73,14 +72,19 @@ pub async fn issuer(observer: &Observer, access: &AcmeAccess) -> Seen<Issuer> {
     let stored = find(&api, &name).await?.and_then(|secret| crate::observe::text(&secret, "key.pem"));
     let key = match stored {
         Some(key) => key.into(),
-        None => {
-            let key = new_key().map_err(Fault::Rejected)?;
-            let pem = ("key.pem".to_owned(), key.expose_secret().to_owned());
-            apply(&api, &name, &secret(&name, "Opaque", [pem], json!({MANAGED_BY: "golive"}))).await?;
-            key
-        }
+        None => make_key(&api, &name).await?,
     };
     Issuer::open(&observer.outside, access, &key).await
+}
+
+/// Makes an account's key, where there is none: another in its place would be another account, which has none of the
+/// orders.
+async fn make_key(api: &Api<Secret>, name: &str) -> Seen<SecretString> {
+    let key = new_key().map_err(Fault::Rejected)?;
+    let pem = ("key.pem".to_owned(), key.expose_secret().to_owned());
+    let object = secret(name, "Opaque", [pem], json!({MANAGED_BY: "golive"}));
+    let object = serde_json::from_value(object).map_err(|e| Fault::Rejected(format!("Secret {name}: {e}")))?;
+    make(api, name, &object).await.map(|_| key)
 }
 
 /// Takes one step; returns whether a new certificate serves.
@@ -138,15 +142,34 @@ impl Steps<'_> {
         self.store(&order).await
     }
 
+    /// Places the order and stores its address. Where that fails, the same order is stored by the next pass: a CA that
+    /// was asked again might count another.
     async fn order(&self, account: &str, names: &[String], replaces: bool) -> Seen<()> {
         let mut order = self.stored().await?;
+        let placed = self.observer.placed.lock().await.remove(&self.uid()).filter(|(at, _)| *at == order.at);
+        let url = match placed {
+            Some((_, url)) => url,
+            None => self.place(account, names, replaces).await?,
+        };
+        order.url = Some(url.clone());
+        let stored = self.store(&order).await;
+        if stored.is_err() {
+            self.observer.placed.lock().await.insert(self.uid(), (order.at, url));
+        }
+        stored
+    }
+
+    async fn place(&self, account: &str, names: &[String], replaces: bool) -> Seen<String> {
         let old = match replaces {
             true => find(&self.api, &self.ask.tls_name()).await?.and_then(|s| crate::observe::text(&s, "tls.crt")),
             false => None,
         };
         let issuer = self.observer.issuer(account).await?;
-        order.url = Some(self.observer.known(account, issuer.order(&set(names), old.as_deref()).await).await?);
-        self.store(&order).await
+        self.observer.known(account, issuer.order(&set(names), old.as_deref()).await).await
+    }
+
+    fn uid(&self) -> String {
+        self.ask.saas.uid().unwrap_or_default()
     }
 
     /// Fetches the chain and lets it serve only if it fits the key, the names and the time.
@@ -163,11 +186,7 @@ impl Steps<'_> {
     }
 
     async fn forget(&self) -> Seen<()> {
-        let name = Order::secret_name(self.ask);
-        match within(&format!("delete {name}"), self.api.delete(&name, &DeleteParams::default())).await {
-            Err(Fault::Rejected(_)) | Ok(_) => Ok(()),
-            Err(fault) => Err(fault),
-        }
+        delete(&self.api, &Order::secret_name(self.ask), None).await.map(drop)
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::objects::api;
 use crate::cluster::{self, MANAGER};
+use crate::compare::Strays;
 use crate::fault::{Fault, Seen};
 use crate::objects::taken;
 use crate::observe::{Observer, owner};
@@ -44,6 +45,14 @@ pub async fn create(observer: &Observer, ask: Ask<'_>, (manifest, object): (&Man
             Ok(found) => Err(strange(&found)),
             // A quota that is counted by several at once conflicts too.
             Err(_) => Err(Fault::Outrun(why)),
+        },
+        Err(Fault::Rejected(why)) => match cluster::look(&api, name).await {
+            // It was there, unseen: fields of it that cannot change are not those of now.
+            Ok(found) if is_ours(ask, &found) => {
+                observer.cache.written(kind, found, Strays::default());
+                Err(Fault::Outrun(why))
+            }
+            _ => Err(Fault::Rejected(why)),
         },
         Err(fault) => Err(fault),
     }

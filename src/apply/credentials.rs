@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::owner_reference;
 use super::vault::encoded;
-use crate::cluster::{apply, within};
-use crate::fault::{Fault, Seen};
+use crate::cluster::{apply, delete};
+use crate::fault::Seen;
 use crate::objects::{MANAGED_BY, OWNER};
 use crate::observe::Observer;
 use crate::plan::Ask;
@@ -35,10 +34,7 @@ pub async fn write(
 
 /// Removes a copy; one that is gone is fine.
 pub async fn remove(observer: &Observer, ask: Ask<'_>, name: &str) -> Seen<bool> {
-    match within(&format!("delete Secret {name}"), api(observer, ask).delete(name, &DeleteParams::default())).await {
-        Ok(_) | Err(Fault::Rejected(_)) => Ok(true),
-        Err(fault) => Err(fault),
-    }
+    delete(&api(observer, ask), name, None).await.map(|_| true)
 }
 
 fn api(observer: &Observer, ask: Ask<'_>) -> Api<Secret> {

@@ -2,7 +2,7 @@
 
 use futures::stream::{self, StreamExt};
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
+use kube::api::{Api, DynamicObject};
 use serde_json::{Value, json};
 
 use super::create::create;
@@ -236,20 +236,11 @@ pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -
     if object.going {
         return Ok(false);
     }
-    let api = api(observer, ask, kind);
-    let preconditions = Preconditions { uid: Some(object.uid.to_string()), ..Preconditions::default() };
-    let params = DeleteParams {
-        preconditions: Some(preconditions),
-        propagation_policy: Some(PropagationPolicy::Background),
-        ..DeleteParams::default()
-    };
-    match cluster::within(&format!("delete {} {name}", kind.name()), api.delete(name, &params)).await {
-        Ok(_) | Err(Fault::Rejected(_) | Fault::Outrun(_)) => {
-            observer.cache.deleted(kind, &owner(ask.saas), name);
-            Ok(true)
-        }
-        Err(fault) => Err(fault),
+    // Of one that is gone already, the watch is about to tell.
+    if cluster::delete(&api(observer, ask, kind), name, Some(&object.uid)).await? {
+        observer.cache.deleted(kind, &owner(ask.saas), name);
     }
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use super::owner_reference;
 use crate::api::SaasDeployment;
-use crate::cluster::{apply, find};
+use crate::cluster::{change, find, make};
 use crate::fault::{Fault, Seen};
 use crate::objects::{MANAGED_BY, OWNER, taken};
 use crate::observe::Observer;
@@ -130,17 +130,27 @@ impl<'a> Writer<'a> {
         if changes == 0 {
             return Ok(false);
         }
-        let written = self.write(&next).await.inspect_err(|_| self.observer.vaults.forget(self.saas))?;
+        let written = self.write(&vault, &next).await.inspect_err(|_| self.observer.vaults.forget(self.saas))?;
         next.version = written.resource_version();
         self.observer.vaults.wrote(self.saas, next.clone(), self.observer.outside.now());
         *vault = next;
         Ok(true)
     }
 
-    async fn write(&self, vault: &Vault) -> Seen<Secret> {
+    /// Writes the Secret, fenced by what was read: it is refused if another made it or wrote to it since. An apply would not
+    /// do to make it, for it writes over what is there.
+    async fn write(&self, seen: &Vault, next: &Vault) -> Seen<Secret> {
         let namespace = self.saas.namespace().unwrap_or_default();
         let api: Api<Secret> = Api::namespaced(self.observer.client.clone(), &namespace);
-        apply(&api, &joined(&self.saas.name_any(), "secrets"), &self.secret(vault)?).await
+        let (name, mut secret) = (joined(&self.saas.name_any(), "secrets"), self.secret(next)?);
+        let Some(version) = &seen.version else {
+            let secret = serde_json::from_value(secret).map_err(|e| Fault::Rejected(format!("Secret {name}: {e}")))?;
+            return make(&api, &name, &secret).await;
+        };
+        secret["metadata"]["resourceVersion"] = json!(version);
+        let gone = seen.values.keys().filter(|env| !next.values.contains_key(*env));
+        gone.for_each(|env| secret["data"][env] = Value::Null);
+        change(&api, &name, secret).await
     }
 
     /// The value under an env name, as it stands now.
@@ -153,13 +163,13 @@ impl<'a> Writer<'a> {
         self.vault.lock().await.ledger.webhooks.get(slot).cloned()
     }
 
-    /// The Secret with a fence: it is refused if another wrote since we read.
+    /// The whole Secret.
     fn secret(&self, vault: &Vault) -> Seen<Value> {
         let ledger = serde_json::to_string(&vault.ledger)
             .map_err(|e| Fault::Rejected(format!("the ledger cannot be written: {e}")))?;
         let values: BTreeMap<&String, &str> =
             vault.values.iter().map(|(env, value)| (env, value.expose_secret())).collect();
-        let mut secret = json!({
+        Ok(json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {
@@ -170,11 +180,7 @@ impl<'a> Writer<'a> {
             },
             "type": "Opaque",
             "data": encoded(values),
-        });
-        if let Some(version) = &vault.version {
-            secret["metadata"]["resourceVersion"] = json!(version);
-        }
-        Ok(secret)
+        }))
     }
 }
 
