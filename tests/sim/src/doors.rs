@@ -17,6 +17,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -36,6 +37,8 @@ pub struct Write {
     /// Its number among all requests.
     pub at: usize,
     pub what: String,
+    /// When, since the run began.
+    pub time: Duration,
     /// The state before and after, where the run keeps them.
     pub states: Option<(State, State)>,
 }
@@ -54,6 +57,8 @@ pub struct Book {
     spared: BTreeMap<String, Instant>,
     /// Requests that came before a vendor wanted them.
     pub hasty: Vec<String>,
+    /// Requests that a vendor refused as too many.
+    pub refused: Vec<String>,
 }
 
 /// An operator that asks more than this runs in circles: nobody answers it any more.
@@ -183,7 +188,8 @@ impl Doors {
         let states = before.map(|before| (before, state.clone()));
         drop(state);
         if writes {
-            self.book().writes.push(Write { at, what, states });
+            let time = self.started.elapsed();
+            self.book().writes.push(Write { at, what, time, states });
             self.tell();
         }
         result
@@ -225,7 +231,7 @@ async fn answer(doors: Arc<Doors>, request: http::Request<Body>) -> Result<http:
     flaw.inspect(|flaw| flaw.spoil(&mut request));
     let invented = flaw.and_then(|flaw| flaw.answer(&request, &doors.state().cluster));
     let writes = request.method != "GET" && !is_sign_of_life(&request.path) && invented.is_none();
-    let what = format!("{} {}", request.method, request.path);
+    let what = named(&request);
     let passage = doors.through(what, writes, |state| {
         let now = state.now();
         invented.unwrap_or_else(|| state.cluster.answer(&request, now))
@@ -247,6 +253,16 @@ async fn answer(doors: Arc<Doors>, request: http::Request<Body>) -> Result<http:
         .header("content-type", "application/json")
         .body(body)
         .map_err(std::io::Error::other)
+}
+
+/// A request in words; one that makes an object says which.
+fn named(request: &Request) -> String {
+    let line = format!("{} {}", request.method, request.path);
+    if request.method != "POST" || is_sign_of_life(&request.path) {
+        return line;
+    }
+    let object: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    object["metadata"]["name"].as_str().map_or(line.clone(), |name| format!("{line}/{name}"))
 }
 
 /// A watch: changes since a version, then as they come, until the server ends it.
@@ -374,8 +390,9 @@ async fn reach(doors: Arc<Doors>, request: http::Request<Bytes>) -> Result<http:
                 return Ok(http::Response::new(invented));
             }
             doors.book().expects(&vendor, &what);
+            let noted = what.clone();
             let passage = doors.through(what, writes, |state| serve(state, &vendor, &request)).await;
-            doors.book().heeds(&vendor, &passage);
+            doors.book().heeds((&vendor, &noted), &passage);
             return spoiled(passage).map(|answer| hurried(answer, flaw));
         }
     };
@@ -409,8 +426,11 @@ impl Book {
         }
     }
 
-    /// Notes how long a vendor wants to be left alone.
-    fn heeds(&mut self, vendor: &str, passage: &Passage<http::Response<Bytes>>) {
+    /// Notes how long a vendor wants to be left alone, and what it refused by itself.
+    fn heeds(&mut self, (vendor, what): (&str, &str), passage: &Passage<http::Response<Bytes>>) {
+        if passage.done.as_ref().is_some_and(|answer| answer.status() == 429) {
+            self.refused.push(what.to_owned());
+        }
         if let Some(Trouble::Answer { status: 429, retry_after: Some(seconds), .. }) = passage.trouble {
             self.spared.insert(vendor.to_owned(), Instant::now() + Duration::from_secs(seconds));
         }

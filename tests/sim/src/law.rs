@@ -49,16 +49,16 @@ fn always(ended: &Ended) -> Vec<String> {
 }
 
 /// Whether every SaasDeployment is ready.
-fn is_live(state: &State) -> bool {
+pub fn is_live(state: &State) -> bool {
     let ready = |c: &Value| c["type"] == "Ready" && c["status"] == "True";
     let is = |object: &Value| object["status"]["conditions"].as_array().is_some_and(|list| list.iter().any(ready));
     state.cluster.of_kind("SaasDeployment").all(|object| is(&object.value))
 }
 
-/// Records of releases, volumes that are kept, and certificates that may be wanted again.
+/// Records of releases, volumes that are kept, certificates that may be wanted again, and the operator's account at the CA.
 fn is_history(place: &str) -> bool {
-    ["ControllerRevision/", "PersistentVolumeClaim/", "Job/"].iter().any(|kind| place.starts_with(kind))
-        || (place.starts_with("Secret/") && place.ends_with("-tls"))
+    let kept = ["ControllerRevision/", "PersistentVolumeClaim/", "Job/", "Secret/golive-system/acme-"];
+    kept.iter().any(|kind| place.starts_with(kind)) || (place.starts_with("Secret/") && place.ends_with("-tls"))
 }
 
 /// How a world should look in the end.

@@ -8,6 +8,7 @@ use clap::Parser;
 use sim::laws::{self, Effort, Figure, Finding};
 use sim::page::page;
 use sim::search::Budget;
+use sim::storm;
 
 /// Half of a simulation is made of small allocations.
 #[global_allocator]
@@ -25,6 +26,12 @@ struct Cli {
     /// Random walks over specs.
     #[arg(long, default_value_t = 2000)]
     walks: u64,
+    /// Runs with random troubles.
+    #[arg(long, default_value_t = 50_000)]
+    mixes: u64,
+    /// Laws to try, by their ids; all of them where none is named.
+    #[arg(long, value_delimiter = ',')]
+    laws: Vec<String>,
     /// Whether a crash is followed by a crash of its recovery.
     #[arg(long)]
     pairs: bool,
@@ -41,9 +48,11 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let until = began + Duration::from_secs(cli.seconds);
     let budget = Budget { until, threads: std::thread::available_parallelism().map_or(2, usize::from) };
-    let effort = Effort { stride: cli.stride, pairs: cli.pairs, walks: cli.walks };
-    let findings = laws::all(effort, budget);
-    let figures = laws::figures(&findings, began.elapsed());
+    let effort = Effort { stride: cli.stride, pairs: cli.pairs, walks: cli.walks, mixes: cli.mixes };
+    let wanted = |id: &str| cli.laws.is_empty() || cli.laws.iter().any(|law| law == id);
+    let findings = laws::of(&wanted, effort, budget);
+    let mut figures = laws::figures(&findings, began.elapsed());
+    figures.extend(storm::figures());
     figures.iter().for_each(line);
     findings.iter().for_each(tell);
     write(&cli.report, &laws::report(&figures).to_string());

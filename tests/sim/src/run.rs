@@ -90,6 +90,8 @@ pub struct Ended {
     pub rests: bool,
     /// Requests that came before a vendor wanted them.
     pub hasty: Vec<String>,
+    /// Requests that a vendor refused as too many.
+    pub refused: Vec<String>,
 }
 
 /// What to run.
@@ -136,6 +138,7 @@ impl<'a> Run<'a> {
             calls: std::mem::take(&mut book.calls),
             rests: rests && book.requests <= MOST,
             hasty: std::mem::take(&mut book.hasty),
+            refused: std::mem::take(&mut book.refused),
         }
     }
 

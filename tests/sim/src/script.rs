@@ -32,9 +32,12 @@ pub fn ground(saas: &Value) -> Vec<Act> {
     acts
 }
 
+/// A ConfigMap holds nothing that may not be seen.
 fn value(kind: &str, key: &str) -> String {
-    let text = format!("{CANARY}-{key}");
-    if kind == "Secret" { BASE64_STANDARD.encode(text) } else { text }
+    match kind {
+        "Secret" => BASE64_STANDARD.encode(format!("{CANARY}-{key}")),
+        _ => format!("value-of-{key}"),
+    }
 }
 
 /// The Secrets and ConfigMaps that a spec names anywhere under `envFrom`.
@@ -69,9 +72,12 @@ fn required(saas: &Value) -> Vec<String> {
 
 /// From nothing to live.
 pub fn go_live(saas: &Value) -> Vec<Act> {
-    let mut acts = ground(saas);
-    acts.push(Act::Apply(saas.clone()));
-    acts
+    applied(ground(saas), std::slice::from_ref(saas))
+}
+
+/// The ground at one moment, then one manifest after the other.
+pub fn applied(ground: Vec<Act>, manifests: &[Value]) -> Vec<Act> {
+    std::iter::once(Act::AtOnce(ground)).chain(manifests.iter().cloned().map(Act::Apply)).collect()
 }
 
 /// The end of a SaasDeployment.

@@ -16,10 +16,13 @@ use crate::portrait;
 use crate::run::{Act, Ended, Run};
 use crate::script;
 use crate::trouble::{Freeze, Rule, Trouble, Troubles, View};
-use crate::walk::Vocabulary;
+use crate::walk::{Chance, Vocabulary};
 
 /// There are more faults than crashes by far: of the plans that are left out, more are of these.
 const FAULTS_PER_CRASH: usize = 3;
+
+/// Within so many requests a recovery is over.
+const MOMENTS: usize = 160;
 
 /// A run that broke a law, and how to see it again.
 #[derive(Clone, Debug)]
@@ -161,6 +164,20 @@ impl Case {
         })
     }
 
+    /// The operator dies at some write, and its recovery meets several troubles at once: all by chance.
+    pub fn mixed(&self, ended: &Ended, seeds: std::ops::Range<u64>, budget: Budget) -> Tally {
+        let (points, seeds) = (points(ended), seeds.collect::<Vec<_>>());
+        let tally = budget.work(&seeds, |seed| {
+            let Some((plan, troubles, state)) = mix(&points, *seed) else { return Tally::default() };
+            // Any of the requests may be one for an order.
+            let case = self
+                .with_orders(self.wanted.extra_orders + troubles.rules.iter().map(|rule| rule.times).sum::<usize>());
+            case.judge(plan, &Run { troubles, ..Run::of(&self.script) }.from(state.clone()))
+        });
+        // There is no end of them.
+        Tally { of: tally.plans, ..tally }
+    }
+
     /// T3: requests go wrong as these plans say.
     pub fn faults(&self, plans: &[Rule], effort: Effort, budget: Budget) -> Tally {
         let plans: Vec<&Rule> = plans.iter().step_by(effort.sparser(FAULTS_PER_CRASH).stride).collect();
@@ -169,6 +186,31 @@ impl Case {
             let case = self.with_orders(self.wanted.extra_orders.max(rule.lost_orders()));
             case.judge(format!("{rule:?}"), &run.from(self.start.clone()))
         })
+    }
+}
+
+/// The plan of a seed in words, with its troubles and the state that a crash leaves.
+pub fn mix<'a>(points: &[(String, &'a State)], seed: u64) -> Option<(String, Troubles, &'a State)> {
+    let mut chance = Chance(seed);
+    let (name, state) = chance.of(points)?;
+    let troubles = together(&mut chance);
+    Some((format!("seed {seed}: crash {name}, then {:?} {:?}", troubles.rules, troubles.views), troubles, state))
+}
+
+/// Troubles that come together: up to three requests go wrong or kill the operator, and one kind may be seen late.
+fn together(chance: &mut Chance) -> Troubles {
+    let ways = [ways(), vec![Trouble::CrashBefore, Trouble::CrashAfter]].concat();
+    let rules = (0..=chance.below(3)).filter_map(|_| {
+        let trouble = chance.of(&ways)?.clone();
+        Some(Rule { what: String::new(), after: chance.below(MOMENTS), times: 1 + 4 * (chance.below(4) / 3), trouble })
+    });
+    let rules = rules.collect();
+    let views = view_plans();
+    let view = (chance.below(4) == 0).then(|| chance.of(&views)).flatten();
+    Troubles {
+        rules,
+        views: view.map(|(_, troubles)| troubles.views.clone()).unwrap_or_default(),
+        ..Troubles::default()
     }
 }
 
@@ -186,9 +228,9 @@ pub fn walk(words: &Vocabulary, saas: &Value, seed: u64, length: usize) -> Tally
 
 /// Where a walk ends elsewhere than its last spec alone. Both have the ground of the whole walk: only the way differs.
 fn strays(specs: &[Value]) -> Vec<String> {
-    let ground = || specs.iter().flat_map(script::ground);
-    let walked: Vec<Act> = ground().chain(specs.iter().cloned().map(Act::Apply)).collect();
-    let straight: Vec<Act> = ground().chain(specs.last().cloned().map(Act::Apply)).collect();
+    let ground = || specs.iter().flat_map(script::ground).collect();
+    let walked = script::applied(ground(), specs);
+    let straight = script::applied(ground(), specs.last().map_or(&[], std::slice::from_ref));
     law::strays(&Run::of(&straight).from(State::new()), &Run::of(&walked).from(State::new()))
 }
 
@@ -216,7 +258,7 @@ fn told(specs: &[Value]) -> String {
 }
 
 /// The moments at which a crash makes a difference: before and after each write.
-fn points(ended: &Ended) -> Vec<(String, &State)> {
+pub fn points(ended: &Ended) -> Vec<(String, &State)> {
     let mut points = Vec::new();
     for write in &ended.writes {
         if let Some((before, after)) = &write.states {

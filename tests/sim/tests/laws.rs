@@ -22,7 +22,7 @@ fn told(finding: &Finding) -> String {
 
 #[test]
 fn no_crash_no_fault_and_no_way_leads_elsewhere() {
-    for finding in all(Effort { stride: 23, pairs: false, walks: 4 }, budget()) {
+    for finding in all(Effort { stride: 37, pairs: false, walks: 4, mixes: 30 }, budget()) {
         assert!(finding.tally.plans > 3, "{} tried nothing", finding.id);
         assert!(finding.tally.breaches.is_empty(), "{}", told(&finding));
     }
@@ -186,7 +186,7 @@ fn a_trial_in_test_mode_goes_live_when_all_else_is_ready_and_leaves_nothing_of_t
     let before = &states.iter().find(|(_, after)| stands(after)[0] == 1).unwrap().0;
     let told = before.cluster.of_kind("SaasDeployment").next().unwrap().value.to_string();
     assert!(told.contains("on trial with ProviderAccount `stripe-test`"), "{told}");
-    let effort = Effort { stride: 9, pairs: false, walks: 0 };
+    let effort = Effort { stride: 9, pairs: false, walks: 0, mixes: 0 };
     assert!(case.crashes(&ended, effort, budget()).breaches.is_empty());
 }
 

@@ -142,8 +142,13 @@ pub fn minus(a: &Fields, b: &Fields) -> Fields {
 
 /// The fields that `old` has and `new` has not.
 pub fn removed(old: &Value, new: &Value, schema: Schema<'_>) -> Fields {
-    let nothing = json!({});
-    minus(&changed(&nothing, old, schema), &changed(&nothing, new, schema))
+    let (nothing, mut gone) = (json!({}), Fields::new());
+    // Most writes change one block of an object, and all else needs no look.
+    for (name, before) in old.as_object().into_iter().flatten().filter(|(name, before)| new.get(name) != Some(before)) {
+        let alone = |value: &Value| changed(&nothing, &json!({name: value}), schema);
+        gone.extend(minus(&alone(before), &new.get(name).map(alone).unwrap_or_default()));
+    }
+    gone
 }
 
 /// Whether the sets have a field in common.

@@ -1,0 +1,106 @@
+//! Many applications at one moment, before vendors that hold to their true limits.
+
+use serde_json::{Value, json};
+
+use crate::law::is_live;
+use crate::laws::Figure;
+use crate::place::{State, ZONES};
+use crate::run::{Act, Ended, Run};
+use crate::script;
+
+/// What each vendor may be asked by one credential of golive's: at once, and then in a second. It is a share of the vendor's
+/// limit, for the credential is not golive's alone; UptimeRobot tells only with its first answer that its plan is no free one.
+const SHARES: [(&str, f64, f64); 2] = [("cloudflare", 60.0, 1.0), ("uptimerobot", 5.0, 100.0 / 120.0)];
+/// As many as fit into the free zones and the plan.
+pub const APPLICATIONS: usize = 48;
+
+/// What came of it.
+pub struct Storm {
+    /// Requests that a vendor refused as too many.
+    pub refused: Vec<String>,
+    /// Requests to vendors that grow with the applications.
+    pub calls: usize,
+    /// Seconds from the first application until the last write.
+    pub seconds: f64,
+    /// The least time in seconds in which as many requests pass as were made until then.
+    pub least: f64,
+    /// Whether every application went live.
+    pub live: bool,
+}
+
+/// So many applications, each with a host, a certificate and a monitor, all applied at one moment.
+pub fn of(applications: usize) -> Storm {
+    let manifests: Vec<Value> = (0..applications).map(application).collect();
+    let ground = manifests.first().map(script::ground).unwrap_or_default();
+    let script = [Act::AtOnce(ground.into_iter().chain(manifests.into_iter().map(Act::Apply)).collect())];
+    let ended = Run::of(&script).from(State::new());
+    Storm {
+        refused: ended.refused.clone(),
+        calls: SHARES.iter().map(|(vendor, ..)| calls(&ended, vendor)).sum(),
+        seconds: ended.writes.last().map_or(0.0, |write| write.time.as_secs_f64()),
+        least: SHARES.iter().map(|share| least(&ended, share)).fold(0.0, f64::max),
+        live: ended.rests && is_live(&ended.state),
+    }
+}
+
+/// The figures of a storm.
+pub fn figures() -> Vec<Figure> {
+    let (one, storm) = (of(1), of(APPLICATIONS));
+    let over = storm.seconds / (storm.least + one.seconds);
+    let figure = |what, goal: &str, figure, passes| Figure { id: "P5", what, goal: goal.into(), figure, passes };
+    vec![
+        figure(
+            "a storm of applications: requests that vendors refuse as too many",
+            "0",
+            format!("{} of {}, {APPLICATIONS} applications", storm.refused.len(), storm.calls),
+            storm.live && storm.refused.is_empty(),
+        ),
+        figure(
+            "a storm's time, over the least that golive's share of the limits allows",
+            "at most 1.05",
+            format!("{over:.2} ({:.0} s)", storm.seconds),
+            storm.live && over <= 1.05,
+        ),
+    ]
+}
+
+fn application(number: usize) -> Value {
+    let zone = ZONES[number % ZONES.len()];
+    json!({
+        "apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment",
+        "metadata": {"name": format!("app-{number:03}"), "namespace": "storm"},
+        "spec": {
+            "image": "registry.example.com/hello:1.0.0", "port": 8000,
+            "domains": [format!("app-{number:03}.{zone}")],
+            "monitors": {"uptime": {"path": "/", "everySeconds": 300, "failures": 3}},
+        },
+    })
+}
+
+/// The requests to a vendor until the last write.
+fn calls(ended: &Ended, vendor: &str) -> usize {
+    let last = ended.writes.last().map_or(0, |write| write.at);
+    let until = ended.calls.iter().take_while(|(at, _)| *at <= last);
+    until.filter(|(_, what)| what.split(' ').nth(1) == Some(vendor)).count()
+}
+
+/// How long a vendor's share takes for them.
+fn least(ended: &Ended, (vendor, burst, rate): &(&str, f64, f64)) -> f64 {
+    (calls(ended, vendor) as f64 - burst).max(0.0) / rate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storm_keeps_to_the_vendors_limits_and_wastes_no_time() {
+        let (one, storm) = (of(1), of(APPLICATIONS));
+        assert!(one.live && storm.live);
+        assert_eq!(storm.refused, Vec::<String>::new());
+        let least = storm.least + one.seconds;
+        assert!(storm.seconds <= 1.05 * least, "{} s where {least} s do", storm.seconds);
+        // A record and its proof, the proof's end, a monitor; and listings, which all share.
+        assert!(storm.calls <= 5 * APPLICATIONS, "{} calls", storm.calls);
+    }
+}
