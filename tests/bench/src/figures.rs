@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Round {
-    /// `golive`, `floor` or `kubectl`.
+    /// `golive`, `floor`, `kubectl` or `cert-manager`.
     pub who: String,
-    /// Applications.
+    /// Applications; Certificates for cert-manager.
     pub n: usize,
-    /// Children of each.
+    /// Children of each; the one of a Certificate is its Secret.
     pub k: usize,
     /// From the first request until all is up.
     pub seconds: f64,

@@ -199,3 +199,19 @@ pub fn table(figures: &Figures) -> String {
     };
     judged(figures).into_iter().map(line).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_of_other_work_is_no_part_of_a_goal() {
+        let of = |who: &str, n, k| Round { who: who.into(), n, k, seconds: n as f64, ..Round::default() };
+        let own = ["floor", "golive"].into_iter().flat_map(|who| [of(who, 100, 10), of(who, 1000, 10)]);
+        let alone = Figures { rounds: own.collect(), ..Figures::default() };
+        let mut beside = alone.clone();
+        beside.rounds.extend([of("cert-manager", 100, 1), of("cert-manager", 1000, 1)]);
+        assert!(table(&alone).contains("P13"));
+        assert_eq!(table(&beside), table(&alone));
+    }
+}

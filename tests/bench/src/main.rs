@@ -1,10 +1,12 @@
 //! Measures golive on a real API server, beside the floor and its peers, and writes what it found to `target/bench` and
 //! `docs/performance.md`.
 //!
-//! In reading order: [`fleet`] is what is brought up, [`stage`] where, [`round`] by whom and how fast, [`standing`] what
-//! follows, [`foreign`] beside what else; [`audit`] and [`process`] count; [`goals`], [`plot`] and [`page`] tell.
+//! In reading order: [`fleet`] is what is brought up, [`stage`] where, [`round`] by whom and how fast, [`certmanager`] what
+//! another operator takes, [`standing`] what follows, [`foreign`] beside what else; [`audit`] and [`process`] count;
+//! [`goals`], [`plot`] and [`page`] tell.
 
 mod audit;
+mod certmanager;
 mod figures;
 mod fleet;
 mod floor;
@@ -107,6 +109,7 @@ async fn act(command: Command) -> Result<()> {
 }
 
 async fn whole(run: &Run) -> Result<()> {
+    certmanager::build()?;
     let mut figures = Figures { machine: machine()?, ..Figures::default() };
     figures.pure = Some(pure()?);
     let sizes = run.applications.iter().flat_map(|n| run.children.iter().map(|k| Size { n: *n, k: *k }));
@@ -145,6 +148,10 @@ async fn one_size(run: &Run, size: Size, figures: &mut Figures) -> Result<()> {
             figures.standings.push(standing::measure(&stage, operator, (size, base)).await?);
         }
         stage.sweep().await?;
+    }
+    // Last, for its kinds and its many writes stay in the API server's memory; and once for each N, for it knows no k.
+    if run.children.first() == Some(&size.k) {
+        keep(figures, certmanager::round(&stage, size.n).await?);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::figures::{Figures, Round};
 
 const PANEL: (f64, f64) = (330.0, 250.0);
 const MARGIN: (f64, f64) = (62.0, 34.0);
-const COLOURS: [&str; 6] = ["#0b6e4f", "#7fb685", "#333333", "#999999", "#c8553d", "#3d5a80"];
+const COLOURS: [&str; 8] = ["#0b6e4f", "#7fb685", "#333333", "#999999", "#c8553d", "#3d5a80", "#8e44ad", "#d4a017"];
 
 /// A line: its name, and its points.
 struct Line {
@@ -129,5 +129,15 @@ mod tests {
         let drawn = svg(&Figures { rounds, ..Figures::default() });
         assert_eq!(drawn.matches("<polyline").count(), 4);
         assert!(drawn.contains("golive, k = 10") && drawn.contains("floor, k = 10"));
+    }
+
+    #[test]
+    fn no_two_lines_of_a_whole_run_have_the_same_colour() {
+        let of = |who: &str, k| Round { who: who.into(), n: 100, k, seconds: 2.0, rss_mib: 30.0, ..Round::default() };
+        let twice = ["floor", "kubectl", "golive"].into_iter().flat_map(|who| [of(who, 10), of(who, 20)]);
+        let rounds: Vec<Round> = twice.chain([of("cert-manager", 1)]).collect();
+        let entries = legend(&lines(&Figures { rounds, ..Figures::default() }, |r| r.seconds));
+        let colours = entries.split("fill=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        assert_eq!(colours.collect::<std::collections::HashSet<_>>().len(), 7, "{entries}");
     }
 }

@@ -14,8 +14,8 @@ use crate::fleet::{Size, application, children, deployments};
 use crate::operator::Operator;
 use crate::pods::Pods;
 use crate::process::{Program, cpu, peak, resident};
-use crate::ready::Ready;
-use crate::stage::Stage;
+use crate::ready::{Ready, is_live};
+use crate::stage::{Kept, Stage};
 use crate::{Result, deadline};
 
 /// Applications that are worked on at once: golive's default concurrency, and that of the floor.
@@ -69,25 +69,39 @@ fn server_cpu(stage: &Stage) -> Result<f64> {
     cpu(stage.world.process("kube-apiserver").ok_or("the API server does not run")?)
 }
 
-/// The fleet as it is created.
-pub fn fleet(size: Size) -> Vec<SaasDeployment> {
+/// The applications as they are created.
+fn applications(size: Size) -> Vec<SaasDeployment> {
     (0..size.n).map(|number| application(number, size.k)).collect()
+}
+
+/// The objects that a program brings up.
+pub struct Fleet<K> {
+    /// How many, of how many children.
+    pub size: Size,
+    /// As they are created.
+    pub objects: Vec<K>,
+    /// Whether one is up.
+    pub is_ready: fn(&K) -> bool,
 }
 
 /// golive: from the first application created until the last is Ready.
 pub async fn golive(stage: &Stage, operator: &Operator, size: Size) -> Result<Round> {
     let _pods = Pods::play(stage.client.clone());
-    let mut ready = Ready::watch(stage.client.clone());
-    let objects = fleet(size);
-    let (watch, before) = (Watch::begin(stage)?, cpu(operator.program.pid)?);
-    stage.create(&objects, AT_ONCE).await?;
-    deadline("the fleet is ready", ready.count(size.n)).await?;
+    let fleet = Fleet { size, objects: applications(size), is_ready: is_live };
+    brought_up(stage, ("golive", operator.program.pid), &fleet).await
+}
+
+/// A program that runs already: from the first object created until the last is ready.
+pub async fn brought_up<K: Kept>(stage: &Stage, (who, pid): (&str, u32), fleet: &Fleet<K>) -> Result<Round> {
+    let mut ready = Ready::watch(stage.client.clone(), fleet.is_ready);
+    let (watch, before) = (Watch::begin(stage)?, cpu(pid)?);
+    stage.create(&fleet.objects, AT_ONCE).await?;
+    deadline("the fleet is ready", ready.count(fleet.size.n)).await?;
     let seconds = watch.seconds();
-    let cpu_seconds = cpu(operator.program.pid)? - before;
-    // The last look of each application follows a second after its last write.
+    let cpu_seconds = cpu(pid)? - before;
+    // golive's last look at each application follows a second after its last write; others' events come late, too.
     sleep(Duration::from_millis(1500)).await;
-    let round = watch.round("golive", size, seconds)?;
-    let pid = operator.program.pid;
+    let round = watch.round(who, fleet.size, seconds)?;
     Ok(Round { cpu_seconds, rss_mib: resident(pid)?, peak_mib: peak(pid)?, ..round })
 }
 
@@ -133,7 +147,7 @@ fn everything(size: Size) -> Value {
         let own = children(&saas).into_iter().map(|child| child.object);
         std::iter::once(json!(saas)).chain(own.collect::<Vec<_>>()).map(within)
     };
-    let items: Vec<Value> = fleet(size).into_iter().flat_map(whole).collect();
+    let items: Vec<Value> = applications(size).into_iter().flat_map(whole).collect();
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 

@@ -1,12 +1,15 @@
 //! The cluster that all are measured on: an API server with nobody else at work.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Client, Config};
+use kube::core::{ApiResource, GroupVersionKind, NamespaceResourceScope};
+use kube::{Client, Config, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use world::World;
@@ -16,6 +19,31 @@ use crate::{Result, deadline};
 
 /// Where the identities of all that are measured live.
 const SYSTEM: &str = "golive-system";
+
+/// A kind of objects in namespaces, as the harness creates and watches them.
+pub trait Kept:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Kept for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+        + Send
+        + Sync
+        + 'static
+{
+}
 
 /// The cluster, and the harness's own way into it.
 pub struct Stage {
@@ -58,13 +86,12 @@ impl Stage {
         Ok(file)
     }
 
-    /// Creates applications, so many at once.
-    pub async fn create(&self, objects: &[golive::api::SaasDeployment], at_once: usize) -> Result<()> {
+    /// Creates objects, so many at once.
+    pub async fn create<K: Kept>(&self, objects: &[K], at_once: usize) -> Result<()> {
         use futures::{StreamExt, TryStreamExt, stream};
-        let created = stream::iter(objects).map(|saas| async {
-            let space = saas.metadata.namespace.clone().unwrap_or_default();
-            let api: Api<golive::api::SaasDeployment> = Api::namespaced(self.client.clone(), &space);
-            api.create(&Default::default(), saas).await.map(drop)
+        let created = stream::iter(objects).map(|object| async {
+            let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+            api.create(&Default::default(), object).await.map(drop)
         });
         created.buffer_unordered(at_once).try_collect::<()>().await?;
         Ok(())

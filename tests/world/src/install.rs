@@ -2,11 +2,12 @@
 
 use crate::command::{checked, installed, run};
 use crate::error::{Doing, Error, Result};
+use crate::go::Project;
 use crate::place::{root, target};
 use crate::step::step;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// The Kubernetes the cluster is, as `cluster/go.mod` requires it.
@@ -80,8 +81,8 @@ fn packages() -> Result<()> {
 
 fn kubernetes(bin: &Path) -> Result<()> {
     let stamps = KUBERNETES.map(|(name, value)| format!("-X k8s.io/component-base/version.{name}={value}")).join(" ");
-    go_build(".", &stamps, &bin.join("kubernetes"), &["."])?;
-    go_build(".", "", &bin.join("pause"), &["./pause"])?;
+    project(".").build(&stamps, &bin.join("kubernetes"), &["."])?;
+    project(".").build("", &bin.join("pause"), &["./pause"])?;
     PROGRAMS.iter().try_for_each(|name| link(bin, name))
 }
 
@@ -95,37 +96,29 @@ fn link(bin: &Path, name: &str) -> Result<()> {
 }
 
 fn storage(bin: &Path) -> Result<()> {
-    go_build("storage", "", &bin.join("storage"), &["."])
+    project("storage").build("", &bin.join("storage"), &["."])
 }
 
 fn tools(bin: &Path) -> Result<()> {
     let commands = ["github.com/letsencrypt/pebble/v2/cmd/pebble", "github.com/versity/versitygw/cmd/versitygw"];
-    go_build("tools", "", &bin.join(""), &commands)
+    project("tools").build("", &bin.join(""), &commands)
 }
 
 fn dns(bin: &Path) -> Result<()> {
-    go_build("dns", "", &bin.join("coredns"), &["github.com/coredns/coredns"])
+    project("dns").build("", &bin.join("coredns"), &["github.com/coredns/coredns"])
 }
 
 fn gateway(bin: &Path) -> Result<()> {
-    go_build("gateway", "", &bin.join("traefik"), &["github.com/traefik/traefik/v3/cmd/traefik"])?;
+    project("gateway").build("", &bin.join("traefik"), &["github.com/traefik/traefik/v3/cmd/traefik"])?;
     KINDS.iter().try_for_each(|kinds| copy_kinds(bin, kinds))
 }
 
 fn helm(bin: &Path) -> Result<()> {
-    go_build("helm", "", &bin.join("helm"), &["helm.sh/helm/v4/cmd/helm"])
+    project("helm").build("", &bin.join("helm"), &["helm.sh/helm/v4/cmd/helm"])
 }
 
-fn go_build(module: &str, stamps: &str, output: &Path, packages: &[&str]) -> Result<()> {
-    let mut go = go(module);
-    go.env("CGO_ENABLED", "0").args(["build", "-trimpath", "-ldflags", &format!("-s -w {stamps}"), "-o"]);
-    checked(go.arg(output).args(packages), None).map(drop)
-}
-
-fn go(module: &str) -> Command {
-    let mut go = Command::new("go");
-    go.current_dir(root().join("tests/world/cluster").join(module));
-    go
+fn project(name: &str) -> Project {
+    Project::at(Path::new("tests/world/cluster").join(name))
 }
 
 /// Kinds that come with the module that defines them.
@@ -165,9 +158,7 @@ const KINDS: [Kinds; 3] = [
 ];
 
 fn copy_kinds(bin: &Path, kinds: &Kinds) -> Result<()> {
-    checked(go(kinds.project).args(["mod", "download", kinds.module]), None)?;
-    let listed = checked(go(kinds.project).args(["list", "-m", "-f", "{{.Dir}}", kinds.module]), None)?;
-    let (from, to) = (PathBuf::from(listed.trim()).join(kinds.folder), bin.join(kinds.to));
+    let (from, to) = (project(kinds.project).module(kinds.module)?.join(kinds.folder), bin.join(kinds.to));
     fs::create_dir_all(&to).doing(format!("making {}", to.display()))?;
     for entry in fs::read_dir(&from).doing(format!("reading {}", from.display()))?.flatten() {
         let name = entry.file_name();

@@ -15,6 +15,7 @@ pub mod demo;
 mod env;
 pub mod error;
 mod gateway;
+pub mod go;
 pub mod image;
 pub mod install;
 pub mod network;
