@@ -37,7 +37,7 @@ deny:
 laws:
 	cargo run --quiet --profile laws -p sim -- --pairs --page docs/laws.md
 
-# Speed as ratios in one run: golive beside a bare client on a real API server; writes docs/performance.md.
+# Speed as ratios in one run: golive beside a bare client and its peers on a real API server; writes docs/performance.md.
 bench:
 	cargo run --quiet -p world -- build kubernetes gateway
 	cargo build --quiet --profile measured -p golive -p bench

@@ -86,14 +86,14 @@ pub fn verify(
 }
 
 /// When to renew: a point of the CA's window that the seed picks, so that many certificates spread over it;
-/// without a window, at two thirds of the lifetime, or up to a twentieth of it earlier.
+/// without a window, at two thirds of the lifetime, or up to a twentieth of it later.
 ///
 /// A window that is empty or ends after the certificate is no guidance
 /// (<https://www.rfc-editor.org/rfc/rfc9773.html#section-4.2>: such a response is as good as none).
 pub fn renew_at(certificate: &Certificate, window: Option<&Window>, seed: &str) -> Timestamp {
     match window {
         Some(w) if w.start < w.end && w.end <= certificate.not_after => between(w.start, w.end, fraction(seed)),
-        _ => between(certificate.not_before, certificate.not_after, u64::MAX / 3 * 2 - fraction(seed) / 20),
+        _ => between(certificate.not_before, certificate.not_after, u64::MAX / 3 * 2 + fraction(seed) / 20),
     }
 }
 

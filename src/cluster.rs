@@ -86,17 +86,19 @@ where
 ///
 /// # Errors
 /// It is there, or could not be made.
-pub async fn make<K>(api: &Api<K>, name: &str, object: &K) -> Seen<K>
+pub async fn make<K>(api: &Api<K>, name: &str, object: Value) -> Seen<K>
 where
     K: Clone + DeserializeOwned + Serialize + Debug,
 {
+    // Why it does not fit is not told: that would show of a Secret what it holds.
+    let object = serde_json::from_value(object).map_err(|_| Fault::Rejected(format!("{name} cannot be written")))?;
     let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-    within(&format!("create {name}"), api.create(&params, object)).await
+    within(&format!("create {name}"), api.create(&params, &object)).await
 }
 
 /// Deletes an object, of this uid where one is named; gives whether there was one. Only "not found" says that there was
 /// none: a refusal does not.
-pub async fn delete<K>(api: &Api<K>, name: &str, uid: Option<&str>) -> Seen<bool>
+pub async fn delete<K>(api: &Api<K>, (kind, name): (&str, &str), uid: Option<&str>) -> Seen<bool>
 where
     K: Clone + DeserializeOwned + Debug,
 {
@@ -111,7 +113,7 @@ where
         // A redirect is no success either.
         told.filter(Status::is_failure).map_or(Ok(true), |status| Err(kube::Error::Api(Box::new(status))))
     };
-    within(&format!("delete {name}"), deleted).await
+    within(&format!("delete {kind} {name}"), deleted).await
 }
 
 /// Applies an object server-side, taking over fields that others changed.
@@ -323,7 +325,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_deletion_is_none() {
-        let deleted = async |code| delete(&answering(code), "web", Some("uid")).await;
+        let deleted = async |code| delete(&answering(code), ("Service", "web"), Some("uid")).await;
         assert_eq!((deleted(200).await, deleted(404).await), (Ok(true), Ok(false)));
         assert!(matches!(deleted(409).await, Err(Fault::Outrun(_))));
         assert!(matches!(deleted(422).await, Err(Fault::Rejected(_))));

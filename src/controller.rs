@@ -292,7 +292,9 @@ fn api_of(observer: &Observer, saas: &SaasDeployment) -> Api<SaasDeployment> {
 async fn hold(context: &Context, saas: &SaasDeployment) -> Seen<Arc<SaasDeployment>> {
     let mut finalizers = saas.finalizers().to_vec();
     finalizers.push(FINALIZER.to_owned());
-    set_finalizers(&context.observer, saas, finalizers).await.map(|held| context.latest.wrote(held))
+    let held = set_finalizers(&context.observer, saas, finalizers).await?;
+    context.observer.vaults.begin(&held, context.observer.outside.now());
+    Ok(context.latest.wrote(held))
 }
 
 async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
@@ -300,6 +302,7 @@ async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
     context.metrics.gone(saas);
     context.latest.forget(saas);
     context.observer.vaults.forget(saas);
+    context.observer.placed.lock().await.remove(&saas.uid().unwrap_or_default());
     match set_finalizers(&context.observer, saas, others).await {
         Err(Fault::Rejected(_)) => Ok(()),
         result => result.map(drop),

@@ -69,12 +69,20 @@ impl Order {
 pub async fn issuer(observer: &Observer, access: &AcmeAccess) -> Seen<Issuer> {
     let api: Api<Secret> = Api::namespaced(observer.client.clone(), &observer.accounts.namespace);
     let name = format!("acme-{}-key", access.account);
-    let stored = find(&api, &name).await?.and_then(|secret| crate::observe::text(&secret, "key.pem"));
-    let key = match stored {
-        Some(key) => key.into(),
+    let key = match find(&api, &name).await? {
+        Some(secret) => stored_key(&secret)?,
         None => make_key(&api, &name).await?,
     };
     Issuer::open(&observer.outside, access, &key).await
+}
+
+fn stored_key(secret: &Secret) -> Seen<SecretString> {
+    let unreadable = || {
+        let (name, namespace) = (secret.name_any(), secret.namespace().unwrap_or_default());
+        let next = "restore it, or delete the Secret for a new account";
+        Fault::Rejected(format!("Secret {name} in {namespace} has no key.pem that can be read: {next}"))
+    };
+    crate::observe::text(secret, "key.pem").map(SecretString::from).ok_or_else(unreadable)
 }
 
 /// Makes an account's key, where there is none: another in its place would be another account, which has none of the
@@ -82,9 +90,7 @@ pub async fn issuer(observer: &Observer, access: &AcmeAccess) -> Seen<Issuer> {
 async fn make_key(api: &Api<Secret>, name: &str) -> Seen<SecretString> {
     let key = new_key().map_err(Fault::Rejected)?;
     let pem = ("key.pem".to_owned(), key.expose_secret().to_owned());
-    let object = secret(name, "Opaque", [pem], json!({MANAGED_BY: "golive"}));
-    let object = serde_json::from_value(object).map_err(|e| Fault::Rejected(format!("Secret {name}: {e}")))?;
-    make(api, name, &object).await.map(|_| key)
+    make(api, name, secret(name, "Opaque", [pem], json!({MANAGED_BY: "golive"}))).await.map(|_| key)
 }
 
 /// Takes one step; returns whether a new certificate serves.
@@ -146,17 +152,16 @@ impl Steps<'_> {
     /// was asked again might count another.
     async fn order(&self, account: &str, names: &[String], replaces: bool) -> Seen<()> {
         let mut order = self.stored().await?;
-        let placed = self.observer.placed.lock().await.remove(&self.uid()).filter(|(at, _)| *at == order.at);
+        let placed = self.observer.placed.lock().await.get(&self.uid()).filter(|(at, _)| *at == order.at).cloned();
         let url = match placed {
             Some((_, url)) => url,
             None => self.place(account, names, replaces).await?,
         };
         order.url = Some(url.clone());
-        let stored = self.store(&order).await;
-        if stored.is_err() {
-            self.observer.placed.lock().await.insert(self.uid(), (order.at, url));
-        }
-        stored
+        self.observer.placed.lock().await.insert(self.uid(), (order.at, url));
+        self.store(&order).await?;
+        self.observer.placed.lock().await.remove(&self.uid());
+        Ok(())
     }
 
     async fn place(&self, account: &str, names: &[String], replaces: bool) -> Seen<String> {
@@ -186,7 +191,7 @@ impl Steps<'_> {
     }
 
     async fn forget(&self) -> Seen<()> {
-        delete(&self.api, &Order::secret_name(self.ask), None).await.map(drop)
+        delete(&self.api, ("Secret", &Order::secret_name(self.ask)), None).await.map(drop)
     }
 }
 

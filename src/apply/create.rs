@@ -9,7 +9,7 @@ use super::objects::api;
 use crate::cluster::{self, MANAGER};
 use crate::compare::Strays;
 use crate::fault::{Fault, Seen};
-use crate::objects::taken;
+use crate::objects::{MANAGED_BY, OWNER, taken};
 use crate::observe::{Observer, owner};
 use crate::plan::{Ask, Manifest};
 
@@ -48,7 +48,7 @@ pub async fn create(observer: &Observer, ask: Ask<'_>, (manifest, object): (&Man
         },
         Err(Fault::Rejected(why)) => match cluster::look(&api, name).await {
             // It was there, unseen: fields of it that cannot change are not those of now.
-            Ok(found) if is_ours(ask, &found) => {
+            Ok(found) if is_ours(ask, &found) && is_followed(&found) => {
                 observer.cache.written(kind, found, Strays::default());
                 Err(Fault::Outrun(why))
             }
@@ -65,6 +65,11 @@ fn is_alone(object: &DynamicObject) -> bool {
         .managed_fields()
         .iter()
         .all(|entry| entry.subresource.is_some() || entry.manager.as_deref().is_none_or(is_own))
+}
+
+/// Whether the watches bring it, and the cache knows whose it is.
+fn is_followed(found: &DynamicObject) -> bool {
+    found.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER) && found.labels().contains_key(OWNER)
 }
 
 fn is_ours(ask: Ask<'_>, found: &DynamicObject) -> bool {

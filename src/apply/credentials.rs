@@ -34,7 +34,7 @@ pub async fn write(
 
 /// Removes a copy; one that is gone is fine.
 pub async fn remove(observer: &Observer, ask: Ask<'_>, name: &str) -> Seen<bool> {
-    delete(&api(observer, ask), name, None).await.map(|_| true)
+    delete(&api(observer, ask), ("Secret", name), None).await
 }
 
 fn api(observer: &Observer, ask: Ask<'_>) -> Api<Secret> {

@@ -237,10 +237,11 @@ pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -
         return Ok(false);
     }
     // Of one that is gone already, the watch is about to tell.
-    if cluster::delete(&api(observer, ask, kind), name, Some(&object.uid)).await? {
+    let deleted = cluster::delete(&api(observer, ask, kind), (kind.name(), name), Some(&object.uid)).await?;
+    if deleted {
         observer.cache.deleted(kind, &owner(ask.saas), name);
     }
-    Ok(true)
+    Ok(deleted)
 }
 
 #[cfg(test)]

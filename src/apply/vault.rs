@@ -48,6 +48,12 @@ impl Vaults {
         (now.duration_since(found.read) < limit).then(|| found.vault.clone())
     }
 
+    /// Takes it that an object which golive has never held has no vault yet. If there is one after all, it cannot be made,
+    /// and is read then.
+    pub fn begin(&self, saas: &SaasDeployment, now: Timestamp) {
+        self.keep(saas, Vault::default(), now);
+    }
+
     fn keep(&self, saas: &SaasDeployment, vault: Vault, read: Timestamp) {
         self.map().insert(saas.uid().unwrap_or_default(), Known { vault, read });
     }
@@ -144,8 +150,7 @@ impl<'a> Writer<'a> {
         let api: Api<Secret> = Api::namespaced(self.observer.client.clone(), &namespace);
         let (name, mut secret) = (joined(&self.saas.name_any(), "secrets"), self.secret(next)?);
         let Some(version) = &seen.version else {
-            let secret = serde_json::from_value(secret).map_err(|e| Fault::Rejected(format!("Secret {name}: {e}")))?;
-            return make(&api, &name, &secret).await;
+            return make(&api, &name, secret).await;
         };
         secret["metadata"]["resourceVersion"] = json!(version);
         let gone = seen.values.keys().filter(|env| !next.values.contains_key(*env));

@@ -136,7 +136,7 @@ fn window(start: &str, end: &str) -> Window {
 }
 
 #[test]
-fn renewal_falls_into_the_window_or_before_two_thirds() -> Tested {
+fn renewal_falls_into_the_window_or_after_two_thirds() -> Tested {
     let leaf = Certificate::read(&made(authority("middle")?)?.leaf)?;
     let two_thirds = at("2026-03-01T23:59:59Z");
     let wished = window("2026-02-10T00:00:00Z", "2026-02-12T00:00:00Z");
@@ -156,8 +156,8 @@ fn renewal_falls_into_the_window_or_before_two_thirds() -> Tested {
         (Some(window("2026-02-12T00:00:00Z", "2027-02-12T00:00:00Z")), "it ends after the certificate"),
     ] {
         let at = renew_at(&leaf, no_guidance.as_ref(), "uid-1");
-        let (early, twentieth) = (two_thirds.duration_since(at), SignedDuration::from_hours(90 * 24 / 20));
-        assert!((-SignedDuration::from_secs(1)..=twentieth).contains(&early), "{reason}: {at}");
+        let (late, twentieth) = (at.duration_since(two_thirds), SignedDuration::from_hours(90 * 24 / 20));
+        assert!((-SignedDuration::from_secs(1)..=twentieth).contains(&late), "{reason}: {at}");
     }
     Ok(())
 }

@@ -97,10 +97,11 @@ impl Observer {
     /// When the CA wants the certificate renewed; asked as seldom as the CA wishes.
     async fn window(&self, ask: Ask<'_>, chain: &str, key: String) -> Option<Window> {
         let now = ask.world.now;
-        if let Some((window, until)) = self.windows.lock().await.get(&key)
-            && *until > now
+        let known = self.windows.lock().await.get(&key).copied();
+        if let Some((window, until)) = known
+            && until > now
         {
-            return *window;
+            return window;
         }
         let named = ask.saas.spec.tls.as_ref().and_then(|tls| tls.account.clone());
         let account = ask.account(Vendor::Acme, named.as_deref()).ok()?.0.to_owned();
@@ -110,7 +111,8 @@ impl Observer {
         };
         let (window, wait) = match asked {
             Ok(window) => (window, window.map_or(Duration::from_secs(21_600), |w| w.ask_again)),
-            Err(_) => (None, Duration::from_secs(600)),
+            // A CA that does not answer has not changed its wish.
+            Err(_) => (known.and_then(|(window, _)| window), Duration::from_secs(600)),
         };
         self.windows.lock().await.insert(key, (window, later(now, wait)));
         window

@@ -201,8 +201,8 @@ impl Monitors<'_> {
     async fn contacts(&self) -> Seen<Arc<Vec<String>>> {
         let table = self.access.table();
         let contacts = self.contacts.read(&table, || self.ask_for_contacts()).await;
-        if contacts.is_err() {
-            // Whoever creates a monitor asks again when the table is listed again, and no later.
+        // Who is to be told of a monitor is decided once: nobody may be a matter of seconds.
+        if contacts.as_ref().map_or(true, |contacts| contacts.is_empty()) {
             self.contacts.forget(&table).await;
         }
         contacts
@@ -281,7 +281,9 @@ impl Provider<Monitor> for Monitors<'_> {
             Some(fault) if reply.is_gone() || matches!(fault, Fault::Lost(_)) => self.look(draft, fault).await,
             Some(fault) => {
                 // It may be a contact that is gone.
-                self.contacts.forget(&self.access.table()).await;
+                if matches!(fault, Fault::Rejected(_)) {
+                    self.contacts.forget(&self.access.table()).await;
+                }
                 Err(fault)
             }
             None => match reply.json::<Wire>(self.access) {

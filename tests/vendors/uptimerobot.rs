@@ -1,7 +1,10 @@
 //! UptimeRobot: lists that lag, creates that say "not found".
 
+use std::time::Duration;
+
 use golive::fault::Fault;
 use golive::rows::Provider;
+use golive::vendors::snapshots::Snapshots;
 use golive::vendors::uptimerobot::Monitors;
 use serde_json::json;
 
@@ -37,6 +40,20 @@ async fn a_create_that_says_not_found_and_is_not_listed_yet_is_lost() {
         matches!(lost, Fault::Lost(_)) && text_of(&lost).contains("looked for before it is made again"),
         "{lost:?}"
     );
+}
+
+#[tokio::test]
+async fn an_account_is_asked_once_whom_it_tells() {
+    let place = Place::start().await;
+    let bench = Bench { contacts: Snapshots::new(Duration::from_secs(60)), ..Bench::of(Table, &place) };
+    for number in 0..3 {
+        let mut row = Table.row();
+        row.url = format!("https://{number}.example.com/");
+        client(&bench).create(draft(&row, &mark())).await.unwrap();
+    }
+    let calls = place.running.hub().with(|vendors| vendors.calls.clone());
+    let asked = calls.iter().filter(|call| call.path.contains("alert-contacts")).count();
+    assert_eq!((asked, Table.count(&place)), (1, 3));
 }
 
 #[tokio::test]

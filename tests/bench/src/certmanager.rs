@@ -19,7 +19,7 @@ use crate::fleet::{Size, namespace};
 use crate::process::Program;
 use crate::ready::is_ready;
 use crate::round::{Fleet, brought_up};
-use crate::stage::Stage;
+use crate::stage::{Kept, Stage};
 
 /// Its user in the audit log, and its name in the tables.
 const NAME: &str = "cert-manager";
@@ -46,6 +46,8 @@ pub struct CertificateStatus {
     #[serde(default)]
     conditions: Vec<Condition>,
 }
+
+impl Kept for Certificate {}
 
 /// Builds it from its module.
 pub fn build() -> Result<()> {

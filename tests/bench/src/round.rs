@@ -20,6 +20,8 @@ use crate::{Result, deadline};
 
 /// Applications that are worked on at once: golive's default concurrency, and that of the floor.
 pub const AT_ONCE: usize = 16;
+/// A client that asks for nothing for so long has done its work.
+const REST: Duration = Duration::from_millis(1500);
 /// How often a program's memory is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -46,6 +48,20 @@ impl<'a> Watch<'a> {
     /// The seconds since.
     pub fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()
+    }
+
+    /// Waits until a user asks for nothing more: golive looks at each application once more a second after its last write,
+    /// and others sweep up and tell events when all is ready.
+    async fn rest(&self, who: &str) -> Result<()> {
+        let mut before = None;
+        loop {
+            let asked = Some(self.requests(who)?.all());
+            if asked == before {
+                return Ok(());
+            }
+            before = asked;
+            sleep(REST).await;
+        }
     }
 
     fn round(&self, who: &str, size: Size, seconds: f64) -> Result<Round> {
@@ -98,11 +114,9 @@ pub async fn brought_up<K: Kept>(stage: &Stage, (who, pid): (&str, u32), fleet: 
     stage.create(&fleet.objects, AT_ONCE).await?;
     deadline("the fleet is ready", ready.count(fleet.size.n)).await?;
     let seconds = watch.seconds();
-    let cpu_seconds = cpu(pid)? - before;
-    // golive's last look at each application follows a second after its last write; others' events come late, too.
-    sleep(Duration::from_millis(1500)).await;
+    deadline("nothing more is asked", watch.rest(who)).await??;
     let round = watch.round(who, fleet.size, seconds)?;
-    Ok(Round { cpu_seconds, rss_mib: resident(pid)?, peak_mib: peak(pid)?, ..round })
+    Ok(Round { cpu_seconds: cpu(pid)? - before, rss_mib: resident(pid)?, peak_mib: peak(pid)?, ..round })
 }
 
 /// The floor: until its last write is answered and the last status of a Deployment is written.

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use golive::api::SaasDeployment;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind, NamespaceResourceScope};
@@ -33,17 +34,7 @@ pub trait Kept:
 {
 }
 
-impl<K> Kept for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static
-{
-}
+impl Kept for SaasDeployment {}
 
 /// The cluster, and the harness's own way into it.
 pub struct Stage {

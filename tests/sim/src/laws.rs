@@ -152,7 +152,7 @@ const LAWS: [Law; 9] = [
     Law {
         id: "T2",
         what: "watches are late, torn off or forgotten",
-        share: 10,
+        share: 5,
         attempt: |s, effort, budget| s.life.0.under(&view_plans(), effort, budget),
     },
     Law {
@@ -165,7 +165,7 @@ const LAWS: [Law; 9] = [
     Law {
         id: "R5",
         what: "deletion, with crashes and faults: nothing is left anywhere",
-        share: 15,
+        share: 10,
         attempt: |s, effort, budget| {
             let (case, ended) = &s.end;
             case.crashes(ended, effort, budget.part(1, 2)).and(case.faults(&fault_plans(ended), effort, budget))
@@ -174,22 +174,27 @@ const LAWS: [Law; 9] = [
     Law {
         id: "T3",
         what: "each request goes wrong in each way",
-        share: 20,
+        share: 15,
         attempt: |s, effort, budget| s.life.0.faults(&fault_plans(&s.life.1), effort, budget),
     },
     Law {
         id: "T1",
         what: "crash before and after each write, and of the recovery",
-        share: 25,
+        share: 15,
         attempt: |s, effort, budget| s.life.0.crashes(&s.life.1, effort, budget),
     },
     Law {
         id: "T1-T3",
         what: "several crashes, faults and late watches in one run, by chance",
-        share: 25,
+        share: 20,
         attempt: |s, effort, budget| s.life.0.mixed(&s.life.1, 0..effort.mixes, budget),
     },
 ];
+
+/// The ids of all laws.
+pub fn ids() -> Vec<&'static str> {
+    LAWS.iter().map(|law| law.id).collect()
+}
 
 /// Tries to break every law, within the budget.
 pub fn all(effort: Effort, budget: Budget) -> Vec<Finding> {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use sim::laws::{self, Effort, Figure, Finding};
 use sim::page::page;
 use sim::search::Budget;
@@ -27,10 +28,10 @@ struct Cli {
     #[arg(long, default_value_t = 2000)]
     walks: u64,
     /// Runs with random troubles.
-    #[arg(long, default_value_t = 50_000)]
+    #[arg(long, default_value_t = 10_000)]
     mixes: u64,
     /// Laws to try, by their ids; all of them where none is named.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(laws::ids()), conflicts_with = "page")]
     laws: Vec<String>,
     /// Whether a crash is followed by a crash of its recovery.
     #[arg(long)]

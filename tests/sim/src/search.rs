@@ -167,15 +167,12 @@ impl Case {
     /// The operator dies at some write, and its recovery meets several troubles at once: all by chance.
     pub fn mixed(&self, ended: &Ended, seeds: std::ops::Range<u64>, budget: Budget) -> Tally {
         let (points, seeds) = (points(ended), seeds.collect::<Vec<_>>());
-        let tally = budget.work(&seeds, |seed| {
+        budget.work(&seeds, |seed| {
             let Some((plan, troubles, state)) = mix(&points, *seed) else { return Tally::default() };
-            // Any of the requests may be one for an order.
-            let case = self
-                .with_orders(self.wanted.extra_orders + troubles.rules.iter().map(|rule| rule.times).sum::<usize>());
+            let lost: usize = troubles.rules.iter().map(Rule::lost_orders).sum();
+            let case = self.with_orders(self.wanted.extra_orders + lost);
             case.judge(plan, &Run { troubles, ..Run::of(&self.script) }.from(state.clone()))
-        });
-        // There is no end of them.
-        Tally { of: tally.plans, ..tally }
+        })
     }
 
     /// T3: requests go wrong as these plans say.

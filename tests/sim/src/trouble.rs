@@ -81,14 +81,15 @@ impl Rule {
     /// How many requests to place an ACME order are carried out while nobody learns the order's address: no CA says it
     /// again, so each is an order more (<https://www.rfc-editor.org/rfc/rfc8555#section-7.4>).
     pub fn lost_orders(&self) -> usize {
-        let nothing_is_done = matches!(
-            self.trouble,
-            Trouble::CrashBefore
-                | Trouble::Answer { .. }
-                | Trouble::Hangup { done: false }
-                | Trouble::Silence { done: false }
-        );
-        if self.what == "POST ca /order" && !nothing_is_done { self.times } else { 0 }
+        let anything = self.what.is_empty();
+        let loses = match self.trouble {
+            Trouble::Answer { .. } | Trouble::Hangup { done: false } | Trouble::Silence { done: false } => false,
+            Trouble::Late(_) => false,
+            // It may die before the order's address is stored.
+            Trouble::CrashBefore => anything,
+            _ => anything || self.what == "POST ca /order",
+        };
+        if loses { self.times } else { 0 }
     }
 }
 

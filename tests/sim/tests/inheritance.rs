@@ -19,6 +19,8 @@ const MOMENTS: [(&str, &str); 3] = [
 
 #[test]
 fn states_of_this_version_are_kept_for_later_ones() {
+    let shop = moments(&subjects()[0]);
+    assert_eq!(shop.len(), MOMENTS.len() + 1, "each moment comes in the life of this one");
     let writes = std::env::var("GOLDEN").is_ok_and(|mode| mode == "write");
     for (name, state) in subjects().iter().flat_map(moments) {
         let file = saved::folder().join(format!("{name}.json"));

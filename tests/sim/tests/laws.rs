@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sim::law;
 use sim::laws::{Effort, Finding, all, go_live, subjects};
 use sim::place::State;
-use sim::run::{Act, Run};
+use sim::run::{Act, Ended, Run};
 use sim::script;
 use sim::search::Budget;
 use sim::trouble::{Rule, Trouble, Troubles};
@@ -36,6 +36,40 @@ fn a_world_at_rest_is_live_and_its_laws_are_not_empty() {
     let mut robbed = ended;
     robbed.state.vendors = State::new().vendors;
     assert!(!case.breaches(&robbed).is_empty());
+}
+
+/// A go-live in which requests go wrong.
+fn in_trouble(rules: Vec<Rule>) -> Ended {
+    let acts = script::go_live(&subjects()[0]);
+    Run { troubles: Troubles { rules, ..Troubles::default() }, ..Run::of(&acts) }.from(State::new())
+}
+
+#[test]
+fn an_order_whose_address_cannot_be_stored_is_not_placed_again() {
+    let what = "PATCH /api/v1/namespaces/shop/secrets/shop-tls-order".to_owned();
+    let ended = in_trouble(vec![Rule { what, after: 1, times: 5, trouble: Trouble::Hangup { done: false } }]);
+    assert_eq!((ended.state.authority.orders.len(), ended.rests), (1, true));
+}
+
+#[test]
+fn the_key_of_an_account_that_was_not_seen_is_not_made_anew() {
+    let (case, live) = go_live(&subjects()[0]);
+    let key = |ended: &Ended| {
+        let secrets = ended.state.cluster.of_kind("Secret").map(|object| object.value.clone());
+        secrets.into_iter().find(|secret| secret["metadata"]["name"] == "acme-letsencrypt-key").unwrap()["data"].clone()
+    };
+    let unseen = Trouble::Answer { status: 404, body: "{}", retry_after: None };
+    let troubles = Troubles::one("GET /api/v1/namespaces/golive-system/secrets/acme-letsencrypt-key", 0, unseen);
+    let again = Run { troubles, ..Run::of(&case.script) }.from(live.state.clone());
+    assert!(again.calls.iter().any(|(_, what)| what.starts_with("POST") && what.ends_with("/acme-letsencrypt-key")));
+    assert_eq!((key(&again), again.rests), (key(&live), true));
+}
+
+#[test]
+fn what_is_new_has_no_vault_to_be_read() {
+    let (_, ended) = go_live(&subjects()[0]);
+    let vault = ended.calls.iter().find(|(_, what)| what.ends_with("/secrets/shop-secrets"));
+    assert!(vault.is_some_and(|(_, what)| what.starts_with("POST ")), "{vault:?}");
 }
 
 #[test]
