@@ -49,6 +49,20 @@ impl Fault {
         }
     }
 
+    /// The same told of another account, which uses the same credential. Texts name accounts in backquotes.
+    pub fn retold(self, from: &str, to: &str) -> Fault {
+        let tell = |text: String| text.replace(&format!("`{from}`"), &format!("`{to}`"));
+        match self {
+            Fault::Denied(text) => Fault::Denied(tell(text)),
+            Fault::Rejected(text) => Fault::Rejected(tell(text)),
+            Fault::Forbidden(text) => Fault::Forbidden(tell(text)),
+            Fault::Throttled { message, after } => Fault::Throttled { message: tell(message), after },
+            Fault::Unreachable(text) => Fault::Unreachable(tell(text)),
+            Fault::Outrun(text) => Fault::Outrun(tell(text)),
+            Fault::Lost(text) => Fault::Lost(tell(text)),
+        }
+    }
+
     /// How long to wait before looking again.
     pub fn again(&self) -> Duration {
         match self {

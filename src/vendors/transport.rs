@@ -21,7 +21,7 @@ use tracing::Instrument;
 
 pub use access::{Access, Limit, Scheme};
 pub use answer::{Explain, Reply};
-use bucket::{Gate, Lesson};
+use bucket::{Gate, Lesson, Who};
 
 use crate::fault::{Fault, Seen};
 use crate::outside::{Broken, Outside, Terms};
@@ -131,16 +131,17 @@ impl Transport {
     /// The credential's gate is closed, or nobody answered.
     pub async fn send(&self, access: &Access, call: Call) -> Seen<Reply> {
         let (gate, route) = (self.gate(access), call.route());
-        gate.pass(&access.name(), &route).await?;
+        let who = Who { vendor: access.vendor, account: &access.account };
+        gate.pass(who, &route).await?;
         let mut result = self.attempt(access, &call).await;
         if call.is_read() && result.as_ref().is_err_and(Broken::is_brief) {
-            gate.pass(&access.name(), &route).await?;
+            gate.pass(who, &route).await?;
             result = self.attempt(access, &call).await;
         }
         let reply = result.map_err(|broken| silence(&broken, access, &call))?;
         (access.told)(&reply).into_iter().for_each(|limit| gate.keep_to(limit));
         if let Some(lesson) = lesson(access, &reply) {
-            gate.learn(&route, lesson);
+            gate.learn(who, &route, lesson);
         }
         Ok(reply)
     }
