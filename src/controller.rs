@@ -293,7 +293,10 @@ async fn hold(context: &Context, saas: &SaasDeployment) -> Seen<Arc<SaasDeployme
     let mut finalizers = saas.finalizers().to_vec();
     finalizers.push(FINALIZER.to_owned());
     let held = set_finalizers(&context.observer, saas, finalizers).await?;
-    context.observer.vaults.begin(&held, context.observer.outside.now());
+    // One that was looked at before may have lost its finalizer to somebody.
+    if saas.status.as_ref().is_none_or(|status| status.conditions.is_empty()) {
+        context.observer.vaults.begin(&held, context.observer.outside.now());
+    }
     Ok(context.latest.wrote(held))
 }
 
