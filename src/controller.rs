@@ -294,7 +294,7 @@ async fn hold(context: &Context, saas: &SaasDeployment) -> Seen<Arc<SaasDeployme
     finalizers.push(FINALIZER.to_owned());
     let held = set_finalizers(&context.observer, saas, finalizers).await?;
     // One that was looked at before may have lost its finalizer to somebody.
-    if saas.status.as_ref().is_none_or(|status| status.conditions.is_empty()) {
+    if saas.status.as_ref().is_none_or(|status| status.observed_generation < 1) {
         context.observer.vaults.begin(&held, context.observer.outside.now());
     }
     Ok(context.latest.wrote(held))
