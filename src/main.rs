@@ -11,6 +11,10 @@ use clap::{Parser, Subcommand};
 use golive::jobs::{self, Order};
 use tracing_subscriber::EnvFilter;
 
+/// A pass is some thousand small allocations, for which the system's allocator takes half as long again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Takes a small SaaS to production from one manifest, keeps it there and proves it.
 #[derive(Parser)]
 #[command(version)]
