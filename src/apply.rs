@@ -5,7 +5,9 @@ pub mod create;
 pub mod credentials;
 pub mod objects;
 pub mod rows;
+pub mod secrets;
 pub mod vault;
+pub mod wanted;
 
 use std::collections::BTreeMap;
 

@@ -10,9 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::owner_reference;
+use super::secrets::{self, Stands};
 use super::vault::encoded;
 use crate::certificate::{new_key, verify};
-use crate::cluster::{apply, delete, find, make};
+use crate::cluster::{find, make};
 use crate::fault::{Fault, Seen};
 use crate::objects::{MANAGED_BY, OWNER};
 use crate::observe::Observer;
@@ -109,11 +110,11 @@ pub async fn step(observer: &Observer, ask: Ask<'_>, step: &AcmeStep) -> Seen<bo
             observer.issuer(account).await?.ready(url, kind).await?;
         }
         AcmeStep::Finalize { account, url, names } => {
-            let key = steps.stored().await?.key;
-            observer.issuer(account).await?.finalize(url, &key, &set(names)).await?;
+            let (order, _) = steps.stored().await?;
+            observer.issuer(account).await?.finalize(url, &order.key, &set(names)).await?;
         }
         AcmeStep::Take { account, url, names } => return steps.take(account, url, names).await.map(|()| true),
-        AcmeStep::Abandon { .. } => steps.forget().await?,
+        AcmeStep::Abandon { .. } => steps.abandon().await?,
     }
     Ok(false)
 }
@@ -125,33 +126,43 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    async fn stored(&self) -> Seen<Order> {
-        let name = Order::secret_name(self.ask);
-        let found = find(&self.api, &name).await?;
-        found
-            .as_ref()
-            .and_then(Order::of)
-            .ok_or_else(|| Fault::Lost(format!("Secret {name} is gone: the order starts anew")))
+    async fn seen(&self) -> Seen<Option<Secret>> {
+        secrets::seen(&self.api, self.ask, &Order::secret_name(self.ask)).await
     }
 
-    async fn store(&self, order: &Order) -> Seen<()> {
+    async fn stored(&self) -> Seen<(Order, Secret)> {
+        let found = self.seen().await?;
+        found.and_then(|secret| Some((Order::of(&secret)?, secret))).ok_or_else(|| {
+            Fault::Lost(format!("Secret {} is gone: the order starts anew", Order::secret_name(self.ask)))
+        })
+    }
+
+    async fn store(&self, order: &Order, stands: Option<&Secret>) -> Seen<()> {
         let name = Order::secret_name(self.ask);
         let mut object = secret(&name, "Opaque", order.values(), json!({MANAGED_BY: "golive", OWNER: self.ask.name()}));
         object["metadata"]["ownerReferences"] = json!([owner_reference(self.ask.saas)]);
-        apply(&self.api, &name, &object).await.map(|_| ())
+        secrets::keep(&self.api, (&name, object), stands.map(Stands::of)).await.map(drop)
     }
 
+    /// In place of what cannot be read; never of an order that another placed meanwhile.
     async fn intend(&self, account: &str, names: &[String]) -> Seen<()> {
+        let stands = self.seen().await?;
+        if stands.as_ref().and_then(Order::of).is_some() {
+            return Err(self.outrun());
+        }
         let key = new_key().map_err(Fault::Rejected)?;
         let order =
             Order { names: names.to_vec(), account: account.to_owned(), at: self.ask.world.now, url: None, key };
-        self.store(&order).await
+        self.store(&order, stands.as_ref()).await
     }
 
     /// Places the order and stores its address. Where that fails, the same order is stored by the next pass: a CA that
     /// was asked again might count another.
     async fn order(&self, account: &str, names: &[String], replaces: bool) -> Seen<()> {
-        let mut order = self.stored().await?;
+        let (mut order, secret) = self.stored().await?;
+        if order.url.is_some() {
+            return Err(self.outrun());
+        }
         let placed = self.observer.placed.lock().await.get(&self.uid()).filter(|(at, _)| *at == order.at).cloned();
         let url = match placed {
             Some((_, url)) => url,
@@ -159,9 +170,13 @@ impl Steps<'_> {
         };
         order.url = Some(url.clone());
         self.observer.placed.lock().await.insert(self.uid(), (order.at, url));
-        self.store(&order).await?;
+        self.store(&order, Some(&secret)).await?;
         self.observer.placed.lock().await.remove(&self.uid());
         Ok(())
+    }
+
+    fn outrun(&self) -> Fault {
+        Fault::Outrun(format!("Secret {} holds an order that another placed since", Order::secret_name(self.ask)))
     }
 
     async fn place(&self, account: &str, names: &[String], replaces: bool) -> Seen<String> {
@@ -179,19 +194,30 @@ impl Steps<'_> {
 
     /// Fetches the chain and lets it serve only if it fits the key, the names and the time.
     async fn take(&self, account: &str, url: &str, names: &[String]) -> Seen<()> {
-        let order = self.stored().await?;
+        let (order, held) = self.stored().await?;
         let chain = self.observer.issuer(account).await?.chain(url).await?;
         verify(&chain, &order.key, &set(names), self.ask.world.now)
             .map_err(|why| Fault::Rejected(format!("the CA's certificate is not fit to serve: {why}")))?;
-        let name = self.ask.tls_name();
-        let values = [("tls.crt".to_owned(), chain), ("tls.key".to_owned(), order.key.expose_secret().to_owned())];
-        let labels = json!({MANAGED_BY: "golive", OWNER: self.ask.name()});
-        apply(&self.api, &name, &secret(&name, "kubernetes.io/tls", values, labels)).await?;
-        self.forget().await
+        self.serve(chain, &order).await?;
+        secrets::remove(&self.api, &held).await.map(drop)
     }
 
-    async fn forget(&self) -> Seen<()> {
-        delete(&self.api, ("Secret", &Order::secret_name(self.ask)), None).await.map(drop)
+    async fn serve(&self, chain: String, order: &Order) -> Seen<()> {
+        let name = self.ask.tls_name();
+        let values = [("tls.crt".to_owned(), chain), ("tls.key".to_owned(), order.key.expose_secret().to_owned())];
+        let object = secret(&name, "kubernetes.io/tls", values, json!({MANAGED_BY: "golive", OWNER: self.ask.name()}));
+        let stands = secrets::seen(&self.api, self.ask, &name).await?;
+        secrets::keep(&self.api, (&name, object), stands.as_ref().map(Stands::of)).await.map(drop)
+    }
+
+    /// Forgets the order that was seen, and none that another placed since.
+    async fn abandon(&self) -> Seen<()> {
+        let Some(secret) = self.seen().await? else { return Ok(()) };
+        let planned = self.ask.world.order.as_ref().ok().and_then(Option::as_ref).map(|pending| pending.at);
+        if Order::of(&secret).is_some_and(|order| Some(order.at) != planned) {
+            return Err(self.outrun());
+        }
+        secrets::remove(&self.api, &secret).await.map(drop)
     }
 }
 

@@ -8,8 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::owner_reference;
+use super::secrets::{self, Stands, is_ours};
 use super::vault::encoded;
-use crate::cluster::{apply, delete};
+use crate::cluster::find;
 use crate::fault::Seen;
 use crate::objects::{MANAGED_BY, OWNER};
 use crate::observe::Observer;
@@ -29,12 +30,18 @@ pub async fn write(
         "ownerReferences": [owner_reference(ask.saas)],
     });
     let object = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data});
-    apply(&api(observer, ask), name, &object).await.map(|_| true)
+    let api = api(observer, ask);
+    let stands = secrets::seen(&api, ask, name).await?;
+    secrets::keep(&api, (name, object), stands.as_ref().map(Stands::of)).await.map(|_| true)
 }
 
-/// Removes a copy; one that is gone is fine.
+/// Removes a copy; one that is gone is fine, and a Secret that is somebody else's is none.
 pub async fn remove(observer: &Observer, ask: Ask<'_>, name: &str) -> Seen<bool> {
-    delete(&api(observer, ask), ("Secret", name), None).await
+    let api = api(observer, ask);
+    match find(&api, name).await?.filter(|secret| is_ours(ask, secret)) {
+        Some(secret) => secrets::remove(&api, &secret).await,
+        None => Ok(false),
+    }
 }
 
 fn api(observer: &Observer, ask: Ask<'_>) -> Api<Secret> {

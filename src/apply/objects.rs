@@ -3,10 +3,11 @@
 use futures::stream::{self, StreamExt};
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::create::create;
-use super::{Done, Drift, PartDone, Wrote, owner_reference};
+use super::wanted::{Change, Wanted};
+use super::{Done, Drift, PartDone, Wrote};
 use crate::child::Child;
 use crate::cluster;
 use crate::compare::Strays;
@@ -14,7 +15,6 @@ use crate::fault::{Fault, Seen};
 use crate::kinds::Kind;
 use crate::objects::{APPLIED, MANAGED_BY, OWNER, PART};
 use crate::observe::{Observer, owner};
-use crate::plan::names::hash_of;
 use crate::plan::{Ask, Manifest, Part, Plan, Steps, Verdict};
 
 /// How often an object is declared that somebody goes on to change.
@@ -47,21 +47,14 @@ struct Declared {
     altered: Option<String>,
 }
 
-/// Why an object is to be applied.
-struct Change {
-    drift: Drift,
-    strays: Strays,
-}
-
 async fn declare_one(observer: &Observer, ask: Ask<'_>, part: Part, manifest: &Manifest) -> Declared {
-    let object = rendered(ask, part, manifest);
+    let wanted = Wanted::new(ask, part, manifest);
     let found = ask.world.children.find(manifest.kind, &manifest.name);
-    let Some(change) = change(&object, (found, ask.world.children.lost(manifest.kind, &manifest.name).is_some()))
-    else {
+    let Some(change) = wanted.change((found, ask.world.children.lost(manifest.kind, &manifest.name).is_some())) else {
         return Declared { wrote: None, altered: found.and_then(|found| strayed(manifest, &found.altered())) };
     };
     let drift = change.drift;
-    match write(observer, ask, manifest, (&object, change)).await {
+    match write(observer, ask, manifest, (&wanted.object(), change)).await {
         Err(fault) => {
             Declared { wrote: Some((Wrote { what: manifest.to_string(), drift }, Err(fault))), altered: None }
         }
@@ -73,33 +66,6 @@ async fn declare_one(observer: &Observer, ask: Ask<'_>, part: Part, manifest: &M
             Declared { wrote: Some((Wrote { what, drift }, Ok(changed))), altered: strayed(manifest, &strays) }
         }
     }
-}
-
-/// Whether an object is as it was last declared, and nobody has changed a field of it since.
-pub fn agrees(wanted: &Value, found: Option<&Child>) -> bool {
-    change(wanted, (found, false)).is_none()
-}
-
-/// What is to be done about an object, which somebody else may have deleted: nothing where it is as it was last declared,
-/// and nobody has changed it since.
-fn change(wanted: &Value, (found, lost): (Option<&Child>, bool)) -> Option<Change> {
-    let anew = |drift| Some(Change { drift, strays: Strays::default() });
-    let Some(found) = found else {
-        // A Job that is wanted is work to be done.
-        let is_work = wanted["kind"] == Kind::Job.name();
-        return anew(if is_work {
-            Drift::No
-        } else if lost {
-            Drift::Yes
-        } else {
-            Drift::IfWell
-        });
-    };
-    if applied(wanted) != found.applied.as_deref() {
-        return anew(Drift::No);
-    }
-    let strays = found.strays(|object| Strays::of(object, wanted));
-    (!strays.is_empty()).then_some(Change { drift: Drift::Yes, strays })
 }
 
 /// An object and where it strays, in words; nothing where it does not.
@@ -177,25 +143,6 @@ fn keeps_marks(manifest: &Manifest, strays: &Strays) -> Seen<()> {
     }
 }
 
-/// A manifest as it is sent: with its owner, labels, and the hash of it all.
-pub fn rendered(ask: Ask<'_>, part: Part, manifest: &Manifest) -> Value {
-    let mut labels = ask.labels(part);
-    labels.extend(manifest.labels.clone());
-    let mut object = manifest.body.clone();
-    object["apiVersion"] = json!(manifest.kind.api_version());
-    object["kind"] = json!(manifest.kind.name());
-    object["metadata"] = json!({"name": manifest.name, "labels": labels, "annotations": manifest.annotations});
-    if !manifest.retained {
-        object["metadata"]["ownerReferences"] = json!([owner_reference(ask.saas)]);
-    }
-    object["metadata"]["annotations"][APPLIED] = json!(hash_of(&object, 16));
-    object
-}
-
-fn applied(wanted: &Value) -> Option<&str> {
-    wanted.pointer(&format!("/metadata/annotations/{}", APPLIED.replace('/', "~1")))?.as_str()
-}
-
 /// Deletes objects of ours that no part wants.
 pub async fn prune(observer: &Observer, ask: Ask<'_>, plan: &Plan, done: &mut Done) {
     if ask.saas.metadata.deletion_timestamp.is_some() {
@@ -249,6 +196,7 @@ mod tests {
     use std::sync::Mutex;
 
     use kube::Client;
+    use serde_json::json;
 
     use super::*;
 

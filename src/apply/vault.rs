@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::owner_reference;
+use super::secrets::{Stands, keep};
 use crate::api::SaasDeployment;
-use crate::cluster::{change, find, make};
+use crate::cluster::find;
 use crate::fault::{Fault, Seen};
 use crate::objects::{MANAGED_BY, OWNER, taken};
 use crate::observe::Observer;
@@ -143,19 +144,13 @@ impl<'a> Writer<'a> {
         Ok(true)
     }
 
-    /// Writes the Secret, fenced by what was read: it is refused if another made it or wrote to it since. An apply would not
-    /// do to make it, for it writes over what is there.
+    /// Writes the Secret, fenced by what was read.
     async fn write(&self, seen: &Vault, next: &Vault) -> Seen<Secret> {
         let namespace = self.saas.namespace().unwrap_or_default();
         let api: Api<Secret> = Api::namespaced(self.observer.client.clone(), &namespace);
-        let (name, mut secret) = (joined(&self.saas.name_any(), "secrets"), self.secret(next)?);
-        let Some(version) = &seen.version else {
-            return make(&api, &name, secret).await;
-        };
-        secret["metadata"]["resourceVersion"] = json!(version);
-        let gone = seen.values.keys().filter(|env| !next.values.contains_key(*env));
-        gone.for_each(|env| secret["data"][env] = Value::Null);
-        change(&api, &name, secret).await
+        let (name, secret) = (joined(&self.saas.name_any(), "secrets"), self.secret(next)?);
+        let stands = seen.version.as_ref().map(|version| Stands { version, keys: seen.values.keys().collect() });
+        keep(&api, (&name, secret), stands).await
     }
 
     /// The value under an env name, as it stands now.

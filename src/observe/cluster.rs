@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::Observer;
+use crate::apply::secrets::is_ours;
 use crate::child::Child;
 use crate::cluster::{find, list};
 use crate::fault::Seen;
@@ -37,7 +38,7 @@ impl Observer {
         match source {
             Source::Secret(name) => {
                 let found = find(&Api::<Secret>::namespaced(self.client.clone(), &namespace), name).await?;
-                Ok(found.map(|secret| texts(secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)))))
+                Ok(found.map(values))
             }
             Source::ConfigMap(name) => {
                 let found = find(&Api::<ConfigMap>::namespaced(self.client.clone(), &namespace), name).await?;
@@ -46,11 +47,12 @@ impl Observer {
         }
     }
 
-    /// The copies of accounts' credentials, in use or left over.
+    /// The copies of accounts' credentials, in use or left over; what somebody else keeps under such a name is none.
     pub(super) async fn copies(&self, ask: Ask<'_>) -> BTreeMap<String, Seen<Option<Values>>> {
         let names = ask.copy_names();
-        let sources: Vec<Source> = names.iter().cloned().map(Source::Secret).collect();
-        let seen = join_all(sources.iter().map(|source| self.source(ask, source))).await;
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &ask.saas.namespace().unwrap_or_default());
+        let copy = async |name: &str| Ok(find(&api, name).await?.filter(|found| is_ours(ask, found)).map(values));
+        let seen = join_all(names.iter().map(|name| copy(name))).await;
         names.into_iter().zip(seen).collect()
     }
 
@@ -118,6 +120,10 @@ fn is_of_interest(job: &Child) -> bool {
 fn has_ended(job: &Child, condition: &str) -> bool {
     let conditions = job.field("/status/conditions").and_then(Value::as_array);
     conditions.is_some_and(|list| list.iter().any(|c| c["type"] == condition && c["status"] == "True"))
+}
+
+fn values(secret: Secret) -> Values {
+    texts(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)))
 }
 
 fn texts(data: impl Iterator<Item = (String, Vec<u8>)>) -> Values {

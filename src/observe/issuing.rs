@@ -11,20 +11,20 @@ use kube::{Api, ResourceExt as _};
 use super::Observer;
 use crate::api::SaasDeployment;
 use crate::apply::certificate::{Order, issuer};
+use crate::apply::secrets;
 use crate::certificate::{Certificate, Window};
 use crate::cluster::find;
 use crate::fault::{Fault, Seen};
-use crate::objects::OWNER;
 use crate::plan::Ask;
 use crate::plan::claims::Vendor;
 use crate::rows::RecordType;
-use crate::vendors::acme::Issuer;
+use crate::vendors::acme::{Issuer, proof_name};
 use crate::world::{Pending, World};
 
 /// A certificate of golive's own, or one that the user brings by name: any other Secret of that name is somebody else's,
 /// who renews it too.
 fn fits(ask: Ask<'_>, secret: Option<Secret>) -> Seen<Option<Secret>> {
-    let is_strange = |secret: &Secret| !ask.brings_certificate() && secret.labels().get(OWNER) != Some(&ask.name());
+    let is_strange = |secret: &Secret| !ask.brings_certificate() && !secrets::is_ours(ask, secret);
     match secret {
         Some(secret) if is_strange(&secret) => Err(Fault::Rejected(format!(
             "Secret {} exists and is not golive's: name it in `tls.secretName` to use it, or rename it, or the SaasDeployment",
@@ -44,7 +44,7 @@ impl Observer {
         let namespace = saas.namespace().unwrap_or_default();
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
         let (tls, order) = (ask.tls_name(), Order::secret_name(ask));
-        let (held, pending) = tokio::join!(find(&api, &tls), find(&api, &order));
+        let (held, pending) = tokio::join!(find(&api, &tls), secrets::seen(&api, ask, &order));
         let held = held.and_then(|secret| fits(ask, secret));
         let chain = held.map(|secret| secret.and_then(|s| text(&s, "tls.crt")));
         world.certificate = chain.clone().map(|chain| chain.and_then(|chain| Certificate::read(&chain).ok()));
@@ -123,7 +123,7 @@ impl Observer {
         let mut published = BTreeMap::new();
         for (host, _) in ask.proofs() {
             let Some(Ok(Some(hosted))) = ask.world.zones.get(&host) else { continue };
-            let name = format!("_acme-challenge.{host}");
+            let name = proof_name(&host);
             let answers = self.outside.ask(&hosted.zone.name_servers, &name, RecordType::Txt).await;
             published.insert(host, answers.map(common));
         }

@@ -8,7 +8,7 @@ use crate::certificate::ledger::Outcome;
 use crate::fault::Seen;
 use crate::plan::{AcmeStep, Ask, Part};
 use crate::vault::Note;
-use crate::vendors::acme::{Challenge, ChallengeState, Kind, Progress, Status};
+use crate::vendors::acme::{Challenge, ChallengeState, Kind, Progress, Status, proof_name};
 use crate::world::{Pending, World};
 
 /// Takes one step of an order.
@@ -63,7 +63,7 @@ fn challenge(name: &str, kind: Kind, status: ChallengeState) -> Challenge {
 pub fn published(ask: Ask<'_>) -> BTreeMap<String, Seen<BTreeSet<String>>> {
     let records = || ask.world.records.values().flatten().flat_map(|table| table.iter());
     let values = |host: &str| {
-        let name = format!("_acme-challenge.{host}");
+        let name = proof_name(host);
         records().filter(|held| held.row.name == name).map(|held| held.row.content.clone()).collect()
     };
     ask.proofs().into_iter().map(|(host, _)| (host.clone(), Ok(values(&host)))).collect()

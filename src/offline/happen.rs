@@ -7,7 +7,8 @@ use super::assumed::ADDRESS;
 use super::text::detail;
 use super::{certificate, rows};
 use crate::api::SaasDeployment;
-use crate::apply::objects::{agrees, rendered, unwanted};
+use crate::apply::objects::unwanted;
+use crate::apply::wanted::Wanted;
 use crate::kinds::Kind;
 use crate::plan::pod::merge;
 use crate::plan::{Action, Ask, Manifest, Part, Plan, Steps};
@@ -80,11 +81,12 @@ pub fn enter(next: &mut World, note: Note) -> bool {
 
 /// Makes an object where it differs from what is there, and lets it become well at once.
 fn declare(ask: Ask<'_>, (part, manifest): (Part, &Manifest), next: &mut World, happened: &mut Happened) {
-    let mut object = rendered(ask, part, manifest);
+    let wanted = Wanted::new(ask, part, manifest);
     let found = ask.world.children.find(manifest.kind, &manifest.name);
-    if agrees(&object, found) {
+    if wanted.agrees(found) {
         return;
     }
+    let mut object = wanted.object();
     let change = if found.is_some() { " is changed" } else { "" };
     happened.tell(part, format!("{manifest}{}{change}", detail(manifest)));
     let well = well(manifest.kind, &object);

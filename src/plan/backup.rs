@@ -53,12 +53,30 @@ impl Ask<'_> {
             return Err(super::unsupported::hold("backup` without `database.sqlite"));
         }
         self.take_outcomes(&mut steps);
-        let targets = self.targets(backup)?;
+        let targets = match self.targets(backup) {
+            Ok(targets) => targets,
+            Err(hold) => return Ok(self.without_target(hold, steps)),
+        };
         self.credential_copies(&targets, &mut steps);
         self.cron_objects(backup, &mut steps)?;
         self.requested(&mut steps);
         steps.evidence = self.backup_evidence();
         Ok(steps)
+    }
+
+    /// What stands stays, but for the credentials of accounts that are not granted to this namespace any more.
+    fn without_target(self, hold: Hold, mut steps: Steps) -> Steps {
+        let is_denied = |name: &String| self.world.accounts.get(name).is_some_and(|account| !account.allowed);
+        for account in self.copied_accounts().into_iter().filter(is_denied) {
+            let name = self.credentials_name(&account);
+            if let Some(Ok(Some(_))) = self.world.copies.get(&name) {
+                steps.act(Action::DropCredentials { name });
+            }
+        }
+        let own = self.world.children.iter().filter(|(_, child)| child.part == Some(Part::Backup));
+        own.for_each(|(kind, child)| steps.keep(kind, &*child.name));
+        steps.wait(hold);
+        steps
     }
 
     fn cron_objects(self, backup: &Backup, steps: &mut Steps) -> Result<(), Hold> {

@@ -10,6 +10,7 @@ use crate::api::Adopt;
 use crate::fault::Hold;
 use crate::rows::{Change, Held, Record, RecordType};
 use crate::vault::{Note, Remembered};
+use crate::vendors::acme::proof_name;
 use crate::world::HostedZone;
 
 /// The TTL that leaves the choice to the vendor.
@@ -122,11 +123,11 @@ impl Ask<'_> {
         Ok(rows.collect())
     }
 
-    /// The proofs of dns-01 that the CA waits for: <https://www.rfc-editor.org/rfc/rfc8555#section-8.4>.
+    /// The proofs of dns-01 that the CA waits for.
     fn challenges(self, host: &str) -> Vec<Record> {
         let proofs = self.proofs().into_iter().filter(|(name, _)| name == host);
-        let row = |(name, content)| Record {
-            name: format!("_acme-challenge.{name}"),
+        let row = |(_, content)| Record {
+            name: proof_name(host),
             kind: RecordType::Txt,
             content,
             proxied: false,

@@ -30,6 +30,7 @@ use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::rows::{Change, Endpoint, Id, Monitor, Project, Record, RecordType, Zone};
 use crate::vault::Note;
+use crate::vendors::acme::is_proof;
 use crate::world::World;
 
 /// A part of a SaasDeployment: one block of the spec, one condition, one label.
@@ -252,14 +253,13 @@ impl Steps {
 impl Ask<'_> {
     /// Whether a change is one that golive makes by itself at rest: proofs for the CA come and go, endpoints rotate.
     pub fn is_upkeep(self, action: &Action) -> bool {
-        let proof = |name: &str| name.starts_with("_acme-challenge.");
         match action {
             Action::Note(_) | Action::Endpoint { change: Change::Delete(_), .. } => true,
             Action::Records { zone, changes, .. } => changes.iter().all(|change| match change {
-                Change::Create(row) | Change::Update(_, row) => proof(&row.name),
+                Change::Create(row) | Change::Update(_, row) => is_proof(&row.name),
                 Change::Delete(id) => {
                     let table = self.world.records.get(&zone.name).and_then(|seen| seen.as_ref().ok());
-                    table.is_some_and(|table| table.iter().any(|held| held.id == *id && proof(&held.row.name)))
+                    table.is_some_and(|table| table.iter().any(|held| held.id == *id && is_proof(&held.row.name)))
                 }
             }),
             Action::CreateEndpoint { account, env, .. } => self.world.webhook(env).is_some_and(|webhook| {

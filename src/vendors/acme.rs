@@ -9,7 +9,7 @@ mod problem;
 mod progress;
 mod transport;
 
-pub use progress::{Challenge, ChallengeState, Kind, Progress, Status};
+pub use progress::{Challenge, ChallengeState, Kind, Progress, Status, is_proof, proof_name};
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -9,6 +9,19 @@ use sha2::{Digest, Sha256};
 
 use super::problem;
 
+/// The first label of a proof for the CA: <https://www.rfc-editor.org/rfc/rfc8555#section-8.4>.
+const PROOF: &str = "_acme-challenge.";
+
+/// The name of the TXT record where the CA looks for a host's proof.
+pub fn proof_name(host: &str) -> String {
+    format!("{PROOF}{host}")
+}
+
+/// Whether a record of this name is such a proof.
+pub fn is_proof(name: &str) -> bool {
+    name.starts_with(PROOF)
+}
+
 /// An order as the CA holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -82,7 +95,7 @@ impl Challenge {
     /// Where the proof is looked for: the TXT record's name, or the document's URL.
     pub fn place(&self) -> String {
         match self.kind {
-            Kind::Dns01 => format!("_acme-challenge.{}", self.name),
+            Kind::Dns01 => proof_name(&self.name),
             Kind::Http01 => format!("http://{}/.well-known/acme-challenge/{}", self.name, self.token),
         }
     }

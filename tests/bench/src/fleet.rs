@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use golive::api::{Cron, Generate, Process, SaasDeployment, SaasDeploymentSpec, Secrets};
-use golive::apply::objects::rendered;
 use golive::apply::owner_reference;
+use golive::apply::wanted::Wanted;
 use golive::config::{Config, Gateway};
 use golive::kinds::Kind;
 use golive::objects::{MANAGED_BY, OWNER};
@@ -112,7 +112,7 @@ pub fn children(saas: &SaasDeployment) -> Vec<Child> {
         steps.manifests.iter().map(move |m| Child {
             kind: Some(m.kind),
             name: m.name.clone(),
-            object: rendered(ask, part, m),
+            object: Wanted::new(ask, part, m).object(),
         })
     });
     std::iter::once(secret(saas)).chain(declared).collect()

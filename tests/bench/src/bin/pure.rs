@@ -15,7 +15,7 @@ use std::time::Instant;
 use figures::Pure;
 use golive::api::SaasDeployment;
 use golive::apply::Done;
-use golive::apply::objects::{agrees, rendered};
+use golive::apply::wanted::Wanted;
 use golive::kinds::Kind;
 use golive::objects::Children;
 use golive::plan::{Ask, Plan, plan};
@@ -62,7 +62,7 @@ fn differing(ask: Ask<'_>, planned: &Plan) -> Vec<String> {
     let steps = planned.parts.iter().filter_map(|(part, verdict)| Some((*part, verdict.as_ref().ok()?)));
     let manifests = steps.flat_map(|(part, steps)| steps.manifests.iter().map(move |manifest| (part, manifest)));
     let differs =
-        manifests.filter(|(part, m)| !agrees(&rendered(ask, *part, m), ask.world.children.find(m.kind, &m.name)));
+        manifests.filter(|(part, m)| !Wanted::new(ask, *part, m).agrees(ask.world.children.find(m.kind, &m.name)));
     differs.map(|(_, manifest)| manifest.to_string()).collect()
 }
 
@@ -102,7 +102,7 @@ fn filled(saas: &SaasDeployment, world: &World) -> Option<Children> {
     let mut children = Children::default();
     for (part, verdict) in &planned.parts {
         for manifest in &verdict.as_ref().ok()?.manifests {
-            children = children.with(manifest.kind, stands(manifest.kind, rendered(ask, *part, manifest))?);
+            children = children.with(manifest.kind, stands(manifest.kind, Wanted::new(ask, *part, manifest).object())?);
         }
     }
     Some(children)

@@ -1,0 +1,66 @@
+//! The Secrets that golive keeps: values, credentials, certificates and orders. Each is made where there was none, and
+//! changed only as it was seen. An apply would write over what somebody else keeps under the name, or what another leader
+//! has written since.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::cluster::{change, delete, find, make};
+use crate::fault::Seen;
+use crate::objects::{OWNER, taken};
+use crate::plan::Ask;
+
+/// What a write has to know of the Secret that it changes.
+pub struct Stands<'a> {
+    /// Its resource version: another one refuses the write.
+    pub version: &'a str,
+    /// The keys that it has.
+    pub keys: Vec<&'a String>,
+}
+
+impl<'a> Stands<'a> {
+    /// Of a Secret that was read.
+    pub fn of(secret: &'a Secret) -> Self {
+        Stands {
+            version: secret.metadata.resource_version.as_deref().unwrap_or_default(),
+            keys: secret.data.iter().flat_map(|data| data.keys()).collect(),
+        }
+    }
+}
+
+/// Whether a Secret is one of the application's that golive keeps.
+pub fn is_ours(ask: Ask<'_>, secret: &Secret) -> bool {
+    secret.labels().get(OWNER) == Some(&ask.name())
+}
+
+/// The Secret of that name, if there is one.
+///
+/// # Errors
+/// It is somebody else's, or cannot be read.
+pub async fn seen(api: &Api<Secret>, ask: Ask<'_>, name: &str) -> Seen<Option<Secret>> {
+    match find(api, name).await? {
+        Some(secret) if !is_ours(ask, &secret) => Err(taken(&format!("Secret {name}"))),
+        found => Ok(found),
+    }
+}
+
+/// Writes a Secret as a whole: a new one, or in place of the one that stands.
+///
+/// # Errors
+/// Another made or changed it since, or it cannot be written.
+pub async fn keep(api: &Api<Secret>, (name, mut secret): (&str, Value), stands: Option<Stands<'_>>) -> Seen<Secret> {
+    let Some(stands) = stands else { return make(api, name, secret).await };
+    secret["metadata"]["resourceVersion"] = json!(stands.version);
+    for key in stands.keys {
+        if secret["data"].get(key).is_none() {
+            secret["data"][key] = Value::Null;
+        }
+    }
+    change(api, name, secret).await
+}
+
+/// Removes a Secret that was seen, and no later one of its name.
+pub async fn remove(api: &Api<Secret>, secret: &Secret) -> Seen<bool> {
+    delete(api, ("Secret", &secret.name_any()), secret.metadata.uid.as_deref()).await
+}
