@@ -116,7 +116,9 @@ async fn lead(
     let accounts = context.clone();
     let passes = passes.run(context, async move { drop(halted.await) });
     tokio::pin!(passes);
+    // In this order, which else chance would choose: a simulation is to repeat itself.
     tokio::select! {
+        biased;
         () = &mut passes => return Err("the controller ended by itself".into()),
         () = candidate.keep() => return Err("the lease was lost: another replica leads".into()),
         () = accounts.observer.keep_standings() => {}

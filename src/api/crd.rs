@@ -52,14 +52,17 @@ const OPERATION_COLUMNS: &[Column] = &[
 /// All definitions as JSON.
 pub fn crds() -> Vec<Value> {
     let mut all = vec![
-        finished(&SaasDeployment::crd(), DEPLOYMENT_COLUMNS),
-        finished(&ProviderAccount::crd(), ACCOUNT_COLUMNS),
-        finished(&SaasOperation::crd(), OPERATION_COLUMNS),
+        finished(&SaasDeployment::crd(), DEPLOYMENT_COLUMNS, CONTROLLER),
+        finished(&ProviderAccount::crd(), ACCOUNT_COLUMNS, CONTROLLER),
+        finished(&SaasOperation::crd(), OPERATION_COLUMNS, "the SaasDeployment that `deployment` names"),
     ];
     let named = "self.metadata.name.size() <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')";
     schema(&mut all[0])["x-kubernetes-validations"] = json!([rule("", named, NAME)]);
     all
 }
+
+/// What reports on objects.
+const CONTROLLER: &str = "the controller";
 
 /// All definitions as YAML.
 ///
@@ -70,12 +73,12 @@ pub fn crd_yaml() -> Result<String, String> {
     Ok(documents.map_err(|e| e.to_string())?.join("---\n"))
 }
 
-fn finished(crd: &CustomResourceDefinition, columns: &[Column]) -> Value {
+fn finished(crd: &CustomResourceDefinition, columns: &[Column], awaited: &str) -> Value {
     let mut crd = json!(crd);
     crd["spec"]["versions"][0]["additionalPrinterColumns"] = columns.iter().map(column).collect();
     let schema = schema(&mut crd);
     tidy(schema);
-    schema["properties"]["status"]["default"] = unseen();
+    schema["properties"]["status"]["default"] = unseen(awaited);
     crd
 }
 

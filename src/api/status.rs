@@ -22,15 +22,15 @@ pub(super) fn never() -> i64 {
     -1
 }
 
-/// The status of an object that no controller has seen: never a false Ready.
-pub(super) fn unseen() -> Value {
+/// The status of an object that no controller has seen: never a false Ready. What it waits for may be missing for ever.
+pub(super) fn unseen(awaited: &str) -> Value {
     json!({
         "observedGeneration": never(),
         "conditions": [{
             "type": "Ready",
             "status": "Unknown",
             "reason": "Pending",
-            "message": "waiting for the controller",
+            "message": format!("waiting for {awaited}"),
             "lastTransitionTime": "1970-01-01T00:00:00Z",
         }],
     })

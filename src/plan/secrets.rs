@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{Ask, Steps, Verdict};
-use crate::api::{Environment, Generate};
+use crate::api::{Environment, Generate, Rotate};
 use crate::fault::Hold;
 use crate::vault::{Note, Vault};
 
@@ -81,8 +81,18 @@ impl Ask<'_> {
     pub fn is_rotation_asked_since(self, env: &str, made: Timestamp) -> bool {
         self.world.operations.iter().any(|operation| {
             let asked = operation.metadata.creation_timestamp.as_ref().is_some_and(|t| t.0 > made);
-            asked && operation.spec.rotate.as_ref().is_some_and(|rotate| rotate.env.iter().any(|name| name == env))
+            let names = operation.spec.rotate.as_ref().filter(|rotate| self.strange_env(rotate).is_none());
+            asked && names.is_some_and(|rotate| rotate.env.iter().any(|name| name == env))
         })
+    }
+
+    /// A name in a request that stands for no value of golive's making: then nothing of the request is done.
+    pub fn strange_env(self, rotate: &Rotate) -> Option<&String> {
+        let webhooks = self.webhooks();
+        let made = |env: &&String| {
+            self.generated().iter().any(|g| g.env == **env) || webhooks.iter().any(|w| w.secret_env == **env)
+        };
+        rotate.env.iter().find(|env| !made(env))
     }
 
     /// Values in the vault that no field of the spec names any more, once no pod asks for them.

@@ -20,8 +20,9 @@ use crate::trouble::{Rule, Troubles};
 pub const SETTLED: Duration = Duration::from_secs(310);
 /// A world that has not come to rest by then never will.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
-/// How long a look of nature takes.
-const LOOK: Duration = Duration::from_millis(200);
+/// How long a look of nature takes. Few looks take no whole second, as the operator's waits do: of two things at one moment
+/// chance would choose the first.
+const LOOK: Duration = Duration::from_millis(190);
 /// How long it takes until a pod that died is followed by another.
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -125,6 +126,7 @@ impl<'a> Run<'a> {
         let doors = Doors::new(state, self.troubles.clone(), self.keeps_states);
         let nature = tokio::spawn(live(doors.clone()));
         let rests = tokio::select! {
+            biased;
             () = self.operate_all(&doors) => false,
             rests = self.play(&doors) => rests,
         };
@@ -183,6 +185,7 @@ impl<'a> Run<'a> {
         for life in 0.. {
             let operator = self.operator(&key, life).assemble(&mut Registry::default());
             tokio::select! {
+                biased;
                 _ = operator.lead(std::future::pending()) => {}
                 () = key.doors.crashed.notified() => {}
             }

@@ -1,10 +1,10 @@
-//! Everything that golive makes of a manifest, whole: its objects in the cluster, its rows at vendors, its conditions.
+//! Everything that golive makes of a manifest, whole: its objects in the cluster, its rows at vendors, its status.
 //! `GOLDEN=write cargo test -p sim --test portraits` writes them anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use sim::laws::subjects;
 use sim::place::State;
 use sim::run::{Act, Run};
@@ -31,7 +31,7 @@ fn drawn(saas: &Value) -> Value {
     if let Some(objects) = portrait["cluster"].as_object_mut() {
         objects.retain(|name, _| !theirs(name));
     }
-    portrait["conditions"] = messages(&ended.state);
+    portrait["status"] = status(&ended.state);
     portrait
 }
 
@@ -42,13 +42,13 @@ fn named(act: &Act) -> Option<String> {
     Some(format!("{}/{}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name")))
 }
 
-/// What each condition says.
-fn messages(state: &State) -> Value {
-    let said = state.cluster.of_kind("SaasDeployment").flat_map(|saas| {
-        let list = saas.value["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        list.into_iter().map(|c| (c["type"].as_str().unwrap_or_default().to_owned(), c["message"].clone()))
-    });
-    json!(said.collect::<Map<_, _>>())
+/// All that users are told.
+fn status(state: &State) -> Value {
+    let mut status = state.cluster.of_kind("SaasDeployment").map(|saas| saas.value["status"].clone()).next().unwrap();
+    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+        condition.as_object_mut().unwrap().remove("lastTransitionTime");
+    }
+    status
 }
 
 fn file(saas: &Value) -> PathBuf {

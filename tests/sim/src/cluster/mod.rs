@@ -180,6 +180,10 @@ impl Cluster {
     pub fn store(&mut self, resource: &'static Resource, mut value: Value, now: Timestamp) -> Arc<Object> {
         let key = key_of(resource, &value);
         let old = self.objects.get(&key).cloned();
+        // The one default of a built-in kind that golive looks at.
+        if resource.kind == "Deployment" && value["spec"]["replicas"].is_null() {
+            value["spec"]["replicas"] = json!(1);
+        }
         self.age(resource, old.as_deref(), &mut value, now);
         if let Some(old) = old.as_ref().filter(|old| old.value == value && !old.fresh) {
             return old.clone();

@@ -83,7 +83,7 @@ fn masked(what: &str) -> String {
     what.split('/').map(|part| if random(part) { "…" } else { part }).collect::<Vec<_>>().join("/")
 }
 
-/// How it ended: what stands ready, and the warnings that were told in events.
+/// How it ended: what stands ready, what came of requests, and the warnings that were told in events.
 pub fn end(state: &State) -> String {
     let ready = state.cluster.of_kind("SaasDeployment").map(|saas| {
         let list = saas.value["status"]["conditions"].as_array().cloned().unwrap_or_default();
@@ -91,7 +91,12 @@ pub fn end(state: &State) -> String {
         let word = |field: &str| ready[field].as_str().unwrap_or_default().to_owned();
         format!("{}: Ready={} {}: {}\n", saas.meta("name"), word("status"), word("reason"), word("message"))
     });
-    let ready: String = ready.collect();
+    let asked = state.cluster.of_kind("SaasOperation").map(|operation| {
+        let status = &operation.value["status"];
+        let word = |at: &str| status.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        format!("{}: {}: {}\n", operation.meta("name"), word("/conditions/0/reason"), word("/message"))
+    });
+    let ready: String = ready.chain(asked).collect();
     let mut events: Vec<String> = state.cluster.of_kind("Event").filter_map(|event| said(&event.value)).collect();
     events.sort();
     events.dedup();
