@@ -404,7 +404,7 @@ fn rotated(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
     let asked = operation.metadata.creation_timestamp.as_ref().map(|t| t.0);
     if let Some(env) = operation.spec.rotate.as_ref().and_then(|rotate| ask.strange_env(rotate)) {
         let which = "`secrets.generate` and the webhooks' `secretEnv` name those that can be replaced";
-        return (Some(false), format!("`{env}` is no value of golive's making, and nothing was replaced: {which}"));
+        return (Some(false), format!("`{env}` is no value of golive's making: {which}"));
     }
     let names = operation.spec.rotate.iter().flat_map(|rotate| &rotate.env);
     let made = |env: &String| {

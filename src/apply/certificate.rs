@@ -130,11 +130,18 @@ impl Steps<'_> {
         secrets::seen(&self.api, self.ask, &Order::secret_name(self.ask)).await
     }
 
+    /// The order that was planned on, as it is stored.
     async fn stored(&self) -> Seen<(Order, Secret)> {
+        let name = Order::secret_name(self.ask);
+        let lost = || Fault::Lost(format!("Secret {name} is gone or damaged: the order starts anew"));
         let found = self.seen().await?;
-        found.and_then(|secret| Some((Order::of(&secret)?, secret))).ok_or_else(|| {
-            Fault::Lost(format!("Secret {} is gone: the order starts anew", Order::secret_name(self.ask)))
-        })
+        let (order, secret) = found.and_then(|secret| Some((Order::of(&secret)?, secret))).ok_or_else(lost)?;
+        if self.is_planned(&order) { Ok((order, secret)) } else { Err(self.outrun()) }
+    }
+
+    /// Whether it is the one that this pass saw, and none that another leader intended since.
+    fn is_planned(&self, order: &Order) -> bool {
+        matches!(&self.ask.world.order, Ok(Some(planned)) if planned.at == order.at)
     }
 
     async fn store(&self, order: &Order, stands: Option<&Secret>) -> Seen<()> {
@@ -176,7 +183,10 @@ impl Steps<'_> {
     }
 
     fn outrun(&self) -> Fault {
-        Fault::Outrun(format!("Secret {} holds an order that another placed since", Order::secret_name(self.ask)))
+        Fault::Outrun(format!(
+            "Secret {} holds another order than the one that was looked at",
+            Order::secret_name(self.ask)
+        ))
     }
 
     async fn place(&self, account: &str, names: &[String], replaces: bool) -> Seen<String> {
@@ -206,15 +216,16 @@ impl Steps<'_> {
         let name = self.ask.tls_name();
         let values = [("tls.crt".to_owned(), chain), ("tls.key".to_owned(), order.key.expose_secret().to_owned())];
         let object = secret(&name, "kubernetes.io/tls", values, json!({MANAGED_BY: "golive", OWNER: self.ask.name()}));
-        let stands = secrets::seen(&self.api, self.ask, &name).await?;
-        secrets::keep(&self.api, (&name, object), stands.as_ref().map(Stands::of)).await.map(drop)
+        let found = secrets::seen(&self.api, self.ask, &name).await?;
+        // What others keep beside the two, a key store say, stays.
+        let stands = found.as_ref().map(|secret| Stands { keys: Vec::new(), ..Stands::of(secret) });
+        secrets::keep(&self.api, (&name, object), stands).await.map(drop)
     }
 
-    /// Forgets the order that was seen, and none that another placed since.
+    /// Forgets the order that was planned on, or what cannot be read.
     async fn abandon(&self) -> Seen<()> {
         let Some(secret) = self.seen().await? else { return Ok(()) };
-        let planned = self.ask.world.order.as_ref().ok().and_then(Option::as_ref).map(|pending| pending.at);
-        if Order::of(&secret).is_some_and(|order| Some(order.at) != planned) {
+        if Order::of(&secret).is_some_and(|order| !self.is_planned(&order)) {
             return Err(self.outrun());
         }
         secrets::remove(&self.api, &secret).await.map(drop)

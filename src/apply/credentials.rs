@@ -38,7 +38,7 @@ pub async fn write(
 /// Removes a copy; one that is gone is fine, and a Secret that is somebody else's is none.
 pub async fn remove(observer: &Observer, ask: Ask<'_>, name: &str) -> Seen<bool> {
     let api = api(observer, ask);
-    match find(&api, name).await?.filter(|secret| is_ours(ask, secret)) {
+    match find(&api, name).await?.filter(|secret| is_ours(ask.saas, secret)) {
         Some(secret) => secrets::remove(&api, &secret).await,
         None => Ok(false),
     }

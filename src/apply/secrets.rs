@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
+use crate::api::SaasDeployment;
 use crate::cluster::{change, delete, find, make};
 use crate::fault::Seen;
 use crate::objects::{OWNER, taken};
@@ -15,7 +16,7 @@ use crate::plan::Ask;
 pub struct Stands<'a> {
     /// Its resource version: another one refuses the write.
     pub version: &'a str,
-    /// The keys that it has.
+    /// Those of its keys that go where they are not written again.
     pub keys: Vec<&'a String>,
 }
 
@@ -29,9 +30,10 @@ impl<'a> Stands<'a> {
     }
 }
 
-/// Whether a Secret is one of the application's that golive keeps.
-pub fn is_ours(ask: Ask<'_>, secret: &Secret) -> bool {
-    secret.labels().get(OWNER) == Some(&ask.name())
+/// Whether a Secret is one of the application's that golive keeps: somebody may have taken its labels off.
+pub fn is_ours(saas: &SaasDeployment, secret: &Secret) -> bool {
+    let owned = secret.owner_references().iter().any(|owner| Some(&owner.uid) == saas.metadata.uid.as_ref());
+    owned || secret.labels().get(OWNER) == Some(&saas.name_any())
 }
 
 /// The Secret of that name, if there is one.
@@ -40,7 +42,7 @@ pub fn is_ours(ask: Ask<'_>, secret: &Secret) -> bool {
 /// It is somebody else's, or cannot be read.
 pub async fn seen(api: &Api<Secret>, ask: Ask<'_>, name: &str) -> Seen<Option<Secret>> {
     match find(api, name).await? {
-        Some(secret) if !is_ours(ask, &secret) => Err(taken(&format!("Secret {name}"))),
+        Some(secret) if !is_ours(ask.saas, &secret) => Err(taken(&format!("Secret {name}"))),
         found => Ok(found),
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::owner_reference;
-use super::secrets::{Stands, keep};
+use super::secrets::{Stands, is_ours, keep};
 use crate::api::SaasDeployment;
 use crate::cluster::find;
 use crate::fault::{Fault, Seen};
@@ -98,7 +98,7 @@ impl Observer {
 
 fn of(secret: Secret, saas: &SaasDeployment) -> Seen<Vault> {
     let name = secret.name_any();
-    if secret.labels().get(OWNER) != Some(&saas.name_any()) {
+    if !is_ours(saas, &secret) {
         return Err(taken(&format!("Secret {name}")));
     }
     let ledger = match secret.annotations().get(LEDGER) {

@@ -24,7 +24,7 @@ use crate::world::{Pending, World};
 /// A certificate of golive's own, or one that the user brings by name: any other Secret of that name is somebody else's,
 /// who renews it too.
 fn fits(ask: Ask<'_>, secret: Option<Secret>) -> Seen<Option<Secret>> {
-    let is_strange = |secret: &Secret| !ask.brings_certificate() && !secrets::is_ours(ask, secret);
+    let is_strange = |secret: &Secret| !ask.brings_certificate() && !secrets::is_ours(ask.saas, secret);
     match secret {
         Some(secret) if is_strange(&secret) => Err(Fault::Rejected(format!(
             "Secret {} exists and is not golive's: name it in `tls.secretName` to use it, or rename it, or the SaasDeployment",

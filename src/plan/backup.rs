@@ -43,6 +43,9 @@ impl Ask<'_> {
     fn backup(self, backup: &Backup) -> Verdict {
         self.world.vault()?;
         let mut steps = Steps::default();
+        if let Some(hold) = self.denied(backup) {
+            steps.wait(hold);
+        }
         if !backup.d1.is_empty() {
             steps.wait(super::unsupported::hold("backup.d1"));
         }
@@ -53,35 +56,16 @@ impl Ask<'_> {
             return Err(super::unsupported::hold("backup` without `database.sqlite"));
         }
         self.take_outcomes(&mut steps);
-        let targets = match self.targets(backup) {
-            Ok(targets) => targets,
-            Err(hold) => return Ok(self.without_target(hold, steps)),
-        };
+        let targets = self.targets(backup)?;
         self.credential_copies(&targets, &mut steps);
-        self.cron_objects(backup, &mut steps)?;
+        self.cron_objects(backup, &mut steps);
         self.requested(&mut steps);
         steps.evidence = self.backup_evidence();
         Ok(steps)
     }
 
-    /// What stands stays, but for the credentials of accounts that are not granted to this namespace any more.
-    fn without_target(self, hold: Hold, mut steps: Steps) -> Steps {
-        let is_denied = |name: &String| self.world.accounts.get(name).is_some_and(|account| !account.allowed);
-        for account in self.copied_accounts().into_iter().filter(is_denied) {
-            let name = self.credentials_name(&account);
-            if let Some(Ok(Some(_))) = self.world.copies.get(&name) {
-                steps.act(Action::DropCredentials { name });
-            }
-        }
-        let own = self.world.children.iter().filter(|(_, child)| child.part == Some(Part::Backup));
-        own.for_each(|(kind, child)| steps.keep(kind, &*child.name));
-        steps.wait(hold);
-        steps
-    }
-
-    fn cron_objects(self, backup: &Backup, steps: &mut Steps) -> Result<(), Hold> {
-        let container =
-            self.backup_container(false).ok_or_else(|| Hold::person("NoTarget", "`backup.to` names no account"))?;
+    fn cron_objects(self, backup: &Backup, steps: &mut Steps) {
+        let Some(container) = steps.or_wait(self.backup_container(false)) else { return };
         let pod = self.pod(container, Runs::Once);
         steps.declare(Manifest::new(
             Kind::CronJob,
@@ -96,12 +80,30 @@ impl Ask<'_> {
                 self.cron_job(&drill.schedule, pod, Part::Backup),
             ));
         }
-        Ok(())
     }
 
-    /// The S3 accounts of a backup, each granted to this namespace and with readable credentials.
+    /// Why a backup does not go to every account that it names: one does not allow this namespace. It goes on to the others,
+    /// and no credentials of that one stay here.
+    fn denied(&self, backup: &Backup) -> Option<Hold> {
+        let denied = backup.to.iter().filter(|to| self.is_denied(&to.account));
+        denied.map(|to| self.account(Vendor::S3, Some(&to.account))).find_map(Result::err)
+    }
+
+    /// A namespace always has labels: where there are none, it was not seen, and nothing is known of its grants.
+    fn is_denied(&self, account: &str) -> bool {
+        let seen = !self.world.namespace_labels.is_empty();
+        seen && self.world.accounts.get(account).is_some_and(|account| !account.allowed)
+    }
+
+    /// Whether there is something that backups are made of.
+    pub fn backs_up(self) -> bool {
+        self.saas.spec.backup.is_some() && self.sqlite().is_some()
+    }
+
+    /// The S3 accounts that a backup may use, each with readable credentials.
     fn targets(&self, backup: &Backup) -> Result<Vec<(&str, &Account)>, Hold> {
-        let accounts = backup.to.iter().map(|to| self.account(Vendor::S3, Some(&to.account)));
+        let granted = backup.to.iter().filter(|to| !self.is_denied(&to.account));
+        let accounts = granted.map(|to| self.account(Vendor::S3, Some(&to.account)));
         accounts
             .map(|found| {
                 let (name, account) = found?;
@@ -112,13 +114,18 @@ impl Ask<'_> {
     }
 
     /// A container that makes a backup; before the first proven release there may be no database yet.
-    pub fn backup_container(self, before_release: bool) -> Option<Container> {
-        let backup = self.saas.spec.backup.as_ref()?;
+    ///
+    /// # Errors
+    /// There is nothing to back up, or no account that it may go to.
+    pub fn backup_container(self, before_release: bool) -> Result<Container, Hold> {
+        let nothing =
+            || Hold::person("NothingToBackUp", "there is no `backup` or no `database.sqlite`: add both blocks");
+        let (backup, source) = self.saas.spec.backup.as_ref().zip(self.database_source()).ok_or_else(nothing)?;
         let proven = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.proven.is_some());
         let mut tags = self.tags();
         tags.revision = before_release.then(|| self.revision());
         let task = BackupTask {
-            source: self.database_source()?,
+            source,
             targets: self.task_targets(backup)?,
             keep_days: u32::try_from(backup.keep_days).unwrap_or(30),
             tags,
@@ -127,13 +134,13 @@ impl Ask<'_> {
             limits: Limits::default(),
         };
         let container = self.mount_database(self.worker("backup", &task));
-        Some(self.with_credentials(container, backup))
+        Ok(self.with_credentials(container, backup))
     }
 
     fn drill_container(self) -> Option<Container> {
         let backup = self.saas.spec.backup.as_ref()?;
         let task = DrillTask {
-            target: self.task_targets(backup)?.into_iter().next()?,
+            target: self.task_targets(backup).ok()?.into_iter().next()?,
             tags: self.tags(),
             snapshot: None,
             workdir: PathBuf::from(SCRATCH),
@@ -150,8 +157,8 @@ impl Ask<'_> {
         Some(Source::Sqlite { file: PathBuf::from(&self.sqlite()?.file) })
     }
 
-    fn task_targets(self, backup: &Backup) -> Option<Vec<Target>> {
-        let targets = self.targets(backup).ok()?.into_iter().filter_map(|(name, account)| {
+    fn task_targets(self, backup: &Backup) -> Result<Vec<Target>, Hold> {
+        let targets = self.targets(backup)?.into_iter().filter_map(|(name, account)| {
             let s3 = account.object.spec.s3.as_ref()?;
             let folder = PathBuf::from(CREDENTIALS).join(name);
             let roots = account.credentials.as_ref().is_ok_and(|values| values.contains_key("ca.crt"));
@@ -164,7 +171,10 @@ impl Ask<'_> {
                 credentials: Some(folder),
             })
         });
-        Some(targets.collect::<Vec<_>>()).filter(|targets| !targets.is_empty())
+        let none = || Hold::person("NoTarget", "`backup.to` names no account that may be used: see BackupReady");
+        Some(targets.collect::<Vec<_>>())
+            .filter(|targets| !targets.is_empty())
+            .ok_or_else(|| self.denied(backup).unwrap_or_else(none))
     }
 
     /// Where the snapshots of this application stand in a bucket.
@@ -175,14 +185,10 @@ impl Ask<'_> {
     fn with_credentials(self, mut container: Container, backup: &Backup) -> Container {
         container.resources["limits"]["memory"] = json!("1Gi");
         let container = container.mount("scratch", json!({"emptyDir": {}}), SCRATCH, false);
-        backup.to.iter().fold(container, |container, to| {
-            let secret = json!({"secret": {"secretName": self.credentials_name(&to.account), "defaultMode": 288}});
-            container.mount(
-                &format!("account-{}", hash(to.account.as_bytes(), 8)),
-                secret,
-                &format!("{CREDENTIALS}/{}", to.account),
-                true,
-            )
+        self.targets(backup).unwrap_or_default().into_iter().fold(container, |container, (account, _)| {
+            let secret = json!({"secret": {"secretName": self.credentials_name(account), "defaultMode": 288}});
+            let name = format!("account-{}", hash(account.as_bytes(), 8));
+            container.mount(&name, secret, &format!("{CREDENTIALS}/{account}"), true)
         })
     }
 
@@ -232,7 +238,7 @@ impl Ask<'_> {
     fn requested(self, steps: &mut Steps) {
         for operation in &self.world.operations {
             let container = match operation.spec.kind() {
-                Some(OperationKind::Backup) => self.backup_container(false),
+                Some(OperationKind::Backup) => self.backup_container(false).ok(),
                 Some(OperationKind::Drill) => self.drill_container(),
                 _ => None,
             };

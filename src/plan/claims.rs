@@ -141,28 +141,12 @@ pub fn covers(pattern: &str, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use jiff::Timestamp;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::{ProviderAccount, SaasDeployment};
-    use crate::config::Config;
-    use crate::rows::Mark;
+    use crate::api::SaasDeployment;
+    use crate::plan::fixture::world;
     use crate::world::World;
-
-    /// A world with accounts of these specs, all of them granted.
-    fn world(accounts: &[(&str, Value)]) -> World {
-        let mark = Mark { cluster: "c".into(), owner: "o".into(), label: String::new() };
-        let mut world = World::new(Timestamp::UNIX_EPOCH, [0; 32], Arc::new(Config::default()), mark);
-        for (name, spec) in accounts {
-            let object = ProviderAccount::new(name, serde_json::from_value(spec.clone()).unwrap());
-            let account = Account { object: Arc::new(object), allowed: true, credentials: Ok([].into()) };
-            world.accounts.insert((*name).to_owned(), account);
-        }
-        world
-    }
 
     fn stripe(default: bool) -> Value {
         json!({"default": default, "stripe": {"mode": "Live", "keySecret": {"name": "s", "key": "k"}}})

@@ -9,6 +9,8 @@ pub mod database;
 pub mod diff;
 pub mod dns;
 pub mod edge;
+#[cfg(test)]
+mod fixture;
 pub mod monitors;
 pub mod names;
 pub mod payments;

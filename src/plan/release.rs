@@ -31,7 +31,10 @@ struct Stage {
     name: &'static str,
     key: String,
     job: String,
-    container: Container,
+    /// The name of its container.
+    component: String,
+    /// What it runs, or why it cannot.
+    container: Result<Container, Hold>,
 }
 
 impl Ask<'_> {
@@ -91,23 +94,27 @@ impl Ask<'_> {
     fn stages_before(self, release: &Release) -> Vec<Stage> {
         let mut stages = Vec::new();
         if let Some(test) = &release.test {
-            stages.push(self.stage("test", &test.command, self.application("test")));
+            stages.push(self.stage("test", &test.command, Ok(self.application("test"))));
         }
-        if release.backup_first.unwrap_or(false) && self.saas.spec.backup.is_some() {
-            stages.extend(self.backup_container(true).map(|container| self.stage("backup", &[], container)));
+        if release.backup_first.unwrap_or(false) && self.backs_up() {
+            stages.push(self.stage("backup", &[], self.backup_container(true)));
         }
         if let Some(migrate) = &release.migrate {
-            stages.push(self.stage("migrate", &migrate.command, self.application("migrate")));
+            stages.push(self.stage("migrate", &migrate.command, Ok(self.application("migrate"))));
         }
         stages
     }
 
-    fn stage(self, name: &'static str, command: &[String], mut container: Container) -> Stage {
-        if !command.is_empty() {
-            container.command = command.to_vec();
-        }
-        container.name = name.to_owned();
-        Stage { name, key: name.to_owned(), job: self.named(&format!("{name}-{}", self.revision())), container }
+    fn stage(self, name: &'static str, command: &[String], container: Result<Container, Hold>) -> Stage {
+        let named = |mut container: Container| {
+            if !command.is_empty() {
+                container.command = command.to_vec();
+            }
+            container.name = name.to_owned();
+            container
+        };
+        let job = self.named(&format!("{name}-{}", self.revision()));
+        Stage { name, key: name.to_owned(), job, component: name.to_owned(), container: container.map(named) }
     }
 
     /// The stages before the roll-out, strictly one after the other: `Some` once all are done.
@@ -165,7 +172,8 @@ impl Ask<'_> {
 
     fn smoke_stage(self, key: &str, container: Container) -> Stage {
         let job = self.named(&format!("{key}-{}", self.revision()));
-        Stage { name: "smoke", key: key.to_owned(), job, container }
+        let component = container.name.clone();
+        Stage { name: "smoke", key: key.to_owned(), job, component, container: Ok(container) }
     }
 
     fn smoke_task(self, checks: &[&SmokeStep]) -> SmokeTask {
@@ -203,7 +211,8 @@ impl Ask<'_> {
         }
         let revision = self.revision();
         if self.world.children.find(Kind::Job, &stage.job).is_none() {
-            self.start(&stage, steps);
+            let container = steps.or_wait(stage.container.clone())?;
+            self.start(&stage, container, steps);
         }
         match self.job_outcome(&stage.job) {
             Some(Ok(())) => steps.note(Note::Stage(revision, stage.key, self.world.now)),
@@ -214,7 +223,7 @@ impl Ask<'_> {
     }
 
     fn running_stage(self, stage: &Stage, revision: &str) -> Hold {
-        match self.world.troubles.get(&stage.container.name) {
+        match self.world.troubles.get(&stage.component) {
             Some(trouble) => Hold::event(
                 "PodsFailing",
                 format!("stage {}: the pod of Job {} does not start: {trouble}", stage.name, stage.job),
@@ -226,8 +235,8 @@ impl Ask<'_> {
         }
     }
 
-    fn start(self, stage: &Stage, steps: &mut Steps) {
-        let mut spec = self.job(self.pod(stage.container.clone(), Runs::Once));
+    fn start(self, stage: &Stage, container: Container, steps: &mut Steps) {
+        let mut spec = self.job(self.pod(container, Runs::Once));
         spec["backoffLimit"] = json!(if stage.name == "smoke" { 2 } else { 0 });
         spec["activeDeadlineSeconds"] = json!(1800);
         steps.declare(Manifest::new(Kind::Job, stage.job.clone(), json!({"spec": spec})));

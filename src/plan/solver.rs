@@ -107,23 +107,18 @@ fn tasks(challenges: &[&Challenge]) -> (SolveTask, LookTask) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{ProviderAccount, SaasDeployment};
     use crate::config::{Config, Gateway};
     use crate::fault::Fault;
+    use crate::plan::fixture::{self, saas};
     use crate::plan::{AcmeStep, Part, plan};
-    use crate::rows::Mark;
     use crate::vendors::acme::{ChallengeState, Kind as Proof, Progress, Status};
-    use crate::world::{Account, Pending, World};
+    use crate::world::{Pending, World};
     use jiff::Timestamp;
     use kube::api::DynamicObject;
     use std::sync::Arc;
 
-    fn saas() -> SaasDeployment {
-        serde_json::from_value(json!({
-            "apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment", "metadata": {"name": "app", "namespace": "n"},
-            "spec": {"image": "i", "domains": ["app.example.org"]},
-        }))
-        .unwrap()
+    fn app() -> crate::api::SaasDeployment {
+        saas(json!({"domains": ["app.example.org"]}))
     }
 
     fn challenge(status: ChallengeState, token: &str) -> Challenge {
@@ -140,11 +135,6 @@ mod tests {
 
     /// A world in which the CA waits for this challenge, and no account of ours holds the zone.
     fn world(challenge: Challenge) -> World {
-        let account: ProviderAccount = serde_json::from_value(json!({
-            "apiVersion": "golive.dev/v1alpha1", "kind": "ProviderAccount", "metadata": {"name": "ca"},
-            "spec": {"default": true, "acme": {"directory": "https://ca.example.com", "email": "ops@example.com", "termsOfServiceAgreed": true}},
-        }))
-        .unwrap();
         let names = vec!["app.example.org".to_owned()];
         let progress = Progress {
             status: Status::Pending,
@@ -152,13 +142,10 @@ mod tests {
             challenges: vec![challenge],
             error: None,
         };
+        let mut world = fixture::world(&[("ca", fixture::acme())]);
         let gateway = Gateway { class: "gateway-class".into(), shared: None, namespace: None };
-        let config = Config { gateway: Some(gateway), ..Config::default() };
-        let mark = Mark { cluster: "00000000".into(), owner: "000000000000".into(), label: String::new() };
-        let mut world = World::new(Timestamp::UNIX_EPOCH, [0; 32], Arc::new(config), mark);
+        world.config = Arc::new(Config { gateway: Some(gateway), ..Config::default() });
         world.served = Kind::ALL.into();
-        let credentials = Ok(BTreeMap::new());
-        world.accounts.insert("ca".into(), Account { object: Arc::new(account), allowed: true, credentials });
         world.zones.insert("app.example.org".into(), Ok(None));
         world.order = Ok(Some(Pending {
             names,
@@ -195,7 +182,7 @@ mod tests {
     }
 
     fn steps(world: &World) -> Steps {
-        plan(&saas(), world).parts.remove(&Part::Tls).unwrap().ok().unwrap()
+        plan(&app(), world).parts.remove(&Part::Tls).unwrap().ok().unwrap()
     }
 
     fn declared(steps: &Steps) -> Vec<String> {
@@ -251,7 +238,7 @@ mod tests {
     fn a_zone_that_cannot_be_seen_may_be_ours() {
         let mut world = world(challenge(ChallengeState::Pending, "t"));
         world.zones.insert("app.example.org".into(), Err(Fault::Unreachable("down".into())));
-        let verdict = plan(&saas(), &world).parts.remove(&Part::Tls).unwrap();
+        let verdict = plan(&app(), &world).parts.remove(&Part::Tls).unwrap();
         assert_eq!(verdict.err().unwrap().reason, "Unreachable");
     }
 }

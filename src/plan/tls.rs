@@ -77,9 +77,14 @@ impl Ask<'_> {
     fn issued(self) -> Verdict {
         let mut steps = Steps::default();
         let held = self.world.certificate.as_ref().map_err(Hold::from)?.as_ref();
-        let pending = self.world.order.as_ref().map_err(Hold::from)?.as_ref();
         let names = self.certificate_names();
         let due = held.is_none_or(|certificate| self.is_due(certificate, &names));
+        let pending = match &self.world.order {
+            Ok(pending) => pending.as_ref(),
+            // It matters once something is to be ordered.
+            Err(fault) if due => return Err(fault.into()),
+            Err(_) => None,
+        };
         match pending {
             _ if due => self.drive(&names, pending, &mut steps)?,
             Some(pending) => steps.act(Action::Acme(AcmeStep::Abandon { names: pending.names.clone() })),
@@ -279,3 +284,6 @@ fn told(progress: &Progress) -> String {
 fn separated(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
 }
+
+#[cfg(test)]
+mod tests;

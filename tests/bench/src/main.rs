@@ -166,11 +166,14 @@ fn keep(figures: &mut Figures, round: figures::Round) {
     figures.rounds.push(round);
 }
 
-/// Planning alone, by the program beside this one.
+/// Planning alone, by the programs beside this one: the allocator that counts is not golive's.
 fn pure() -> Result<figures::Pure> {
-    let program = std::env::current_exe()?.with_file_name("pure");
-    let out = std::process::Command::new(program).output()?;
-    Ok(serde_json::from_slice(&out.stdout)?)
+    let mut found = serde_json::Map::new();
+    for program in ["pure", "counted"] {
+        let out = std::process::Command::new(std::env::current_exe()?.with_file_name(program)).output()?;
+        found.extend(serde_json::from_slice::<serde_json::Map<_, _>>(&out.stdout)?);
+    }
+    Ok(serde_json::from_value(found.into())?)
 }
 
 fn machine() -> Result<Machine> {

@@ -1,123 +1,39 @@
-//! Planning without a cluster: the time and the allocations of one application, as JSON.
+//! How long planning takes, with golive's own allocator, as JSON.
 
 #[path = "../figures.rs"]
-#[expect(dead_code, reason = "only the figures of planning are used here")]
+#[expect(dead_code, reason = "only the median is used here")]
 mod figures;
 #[path = "../fleet.rs"]
 #[expect(dead_code, reason = "no fleet is brought up here")]
 mod fleet;
+#[path = "../planning.rs"]
+mod planning;
 
-use std::alloc::System;
-use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use figures::Pure;
-use golive::api::SaasDeployment;
-use golive::apply::Done;
-use golive::apply::wanted::Wanted;
-use golive::kinds::Kind;
-use golive::objects::Children;
-use golive::plan::{Ask, Plan, plan};
-use golive::report::report;
-use golive::world::World;
-use kube::api::DynamicObject;
-use serde_json::{Value, json};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use mimalloc::MiMalloc;
+use planning::{CHILDREN, measured};
+use serde_json::json;
 
 #[global_allocator]
-static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Children of the application.
-const CHILDREN: usize = 20;
 /// Rounds, of which the median counts.
 const ROUNDS: usize = 2000;
 
 fn main() -> ExitCode {
-    let Some((saas, world)) = converged() else { return ExitCode::FAILURE };
-    let ask = Ask { saas: &saas, world: &world };
-    let planned = measured(|| drop(black_box(plan(&saas, &world))));
-    let passed = measured(|| pass(ask));
-    let pure = Pure {
-        k: CHILDREN,
-        plan_micros: planned.0,
-        plan_allocations: planned.1,
-        plan_kilobytes: planned.2,
-        pass_micros: passed.0,
-        pass_allocations: passed.1,
-        pass_kilobytes: passed.2,
-    };
-    println!("{}", json!(pure));
+    let Some([plan, pass]) = measured(micros) else { return ExitCode::FAILURE };
+    println!("{}", json!({"k": CHILDREN, "planMicros": plan, "passMicros": pass}));
     ExitCode::SUCCESS
 }
 
-/// What a pass does when nothing has changed, but for looking: plan, compare with every child, report.
-fn pass(ask: Ask<'_>) {
-    let planned = plan(ask.saas, ask.world);
-    assert!(differing(ask, &planned).is_empty(), "a world that has converged calls for no write");
-    drop(black_box(report(ask, &planned, &Done::default())));
-}
-
-fn differing(ask: Ask<'_>, planned: &Plan) -> Vec<String> {
-    let steps = planned.parts.iter().filter_map(|(part, verdict)| Some((*part, verdict.as_ref().ok()?)));
-    let manifests = steps.flat_map(|(part, steps)| steps.manifests.iter().map(move |manifest| (part, manifest)));
-    let differs =
-        manifests.filter(|(part, m)| !Wanted::new(ask, *part, m).agrees(ask.world.children.find(m.kind, &m.name)));
-    differs.map(|(_, manifest)| manifest.to_string()).collect()
-}
-
-/// The median time in microseconds, and allocations and kilobytes of one round.
-fn measured(work: impl Fn()) -> (f64, f64, f64) {
-    let mut micros: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let begun = Instant::now();
-            work();
-            begun.elapsed().as_secs_f64() * 1e6
-        })
-        .collect();
-    let median = figures::median(std::mem::take(&mut micros)).unwrap_or(f64::NAN);
-    let region = Region::new(COUNTED);
-    work();
-    let change = region.change();
-    (median, change.allocations as f64, change.bytes_allocated as f64 / 1024.0)
-}
-
-/// An application and a world in which all of it stands and runs.
-fn converged() -> Option<(SaasDeployment, World)> {
-    let mut saas = fleet::application(1, CHILDREN);
-    saas.metadata.uid = Some("11111111-2222-3333-4444-555555555555".into());
-    saas.metadata.generation = Some(1);
-    let mut world = fleet::nothing();
-    world.vault = Ok(fleet::vault());
-    // What stands decides what else is declared, so the world is filled until nothing differs.
-    for _ in 0..4 {
-        world.children = filled(&saas, &world)?;
-    }
-    Some((saas, world))
-}
-
-fn filled(saas: &SaasDeployment, world: &World) -> Option<Children> {
-    let ask = Ask { saas, world };
-    let planned = plan(saas, world);
-    let mut children = Children::default();
-    for (part, verdict) in &planned.parts {
-        for manifest in &verdict.as_ref().ok()?.manifests {
-            children = children.with(manifest.kind, stands(manifest.kind, Wanted::new(ask, *part, manifest).object())?);
-        }
-    }
-    Some(children)
-}
-
-/// An object as the API server would have it.
-fn stands(kind: Kind, mut object: Value) -> Option<DynamicObject> {
-    object["metadata"]["uid"] = json!("66666666-7777-8888-9999-000000000000");
-    object["metadata"]["resourceVersion"] = json!("1");
-    object["metadata"]["generation"] = json!(1);
-    if kind == Kind::Deployment {
-        let replicas = object["spec"]["replicas"].as_i64().unwrap_or(1);
-        object["status"] = json!({
-            "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
-        });
-    }
-    serde_json::from_value(object).ok()
+/// The median time in microseconds.
+fn micros(work: &dyn Fn()) -> f64 {
+    let round = |_| {
+        let begun = Instant::now();
+        work();
+        begun.elapsed().as_secs_f64() * 1e6
+    };
+    figures::median((0..ROUNDS).map(round).collect()).unwrap_or(f64::NAN)
 }

@@ -1,0 +1,160 @@
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::*;
+use crate::api::SaasDeployment;
+use crate::certificate::Window;
+use crate::fault::Fault;
+use crate::plan::fixture::{acme, saas, world};
+use crate::rows::{Id, Zone};
+use crate::world::{HostedZone, World};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+fn app() -> SaasDeployment {
+    saas(json!({"domains": ["app.example.org"]}))
+}
+
+/// A world with an account at a CA, two months on.
+fn later() -> World {
+    let mut world = world(&[("ca", acme()), ("other", json!({"acme": acme()["acme"]}))]);
+    world.now += DAY * 60;
+    world
+}
+
+/// A certificate of ninety days for these names, half of them gone; the CA wants it renewed since yesterday.
+fn due(mut world: World, names: &[&str]) -> World {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let (start, now) = (world.now - DAY * 45, world.now);
+    let (issuer, serial, key_id) = (String::new(), String::new(), String::new());
+    let end = start + DAY * 90;
+    world.certificate = Ok(Some(Certificate { names, not_before: start, not_after: end, issuer, serial, key_id }));
+    world.window = Some(Window { start: now - DAY * 2, end: now - DAY, ask_again: Duration::from_secs(1) });
+    world
+}
+
+/// An order under way for these names.
+fn ordered(mut world: World, names: &[&str], progress: Option<Result<Progress, Fault>>) -> World {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let url = progress.is_some().then(|| "https://ca.example.com/order/1".to_owned());
+    world.order = Ok(Some(Pending { names, account: "ca".into(), at: world.now, url, progress }));
+    world
+}
+
+fn issued(mut world: World, times: usize) -> World {
+    let names = BTreeSet::from(["app.example.org".to_owned()]);
+    let at = world.now - DAY;
+    let attempt = Attempt { at, names, outcome: Outcome::Issued, replaces: false };
+    world.vault.as_mut().unwrap().ledger.orders = vec![attempt; times];
+    world
+}
+
+fn planned(world: &World) -> Verdict {
+    plan(Ask { saas: &app(), world }).unwrap()
+}
+
+/// The steps at the CA, and why the part waits.
+fn told(world: &World) -> (Vec<AcmeStep>, Option<&'static str>) {
+    let steps = planned(world).ok().unwrap();
+    let acme = |action: &Action| match action {
+        Action::Acme(step) => Some(step.clone()),
+        _ => None,
+    };
+    (steps.actions.iter().filter_map(acme).collect(), steps.waits.map(|hold| hold.reason))
+}
+
+fn held(world: &World) -> Option<&'static str> {
+    planned(world).err().map(|hold| hold.reason)
+}
+
+const NAMES: [&str; 1] = ["app.example.org"];
+
+#[test]
+fn the_ca_s_limit_holds_an_order_but_no_renewal() {
+    assert!(matches!(told(&issued(later(), 4)).0[..], [AcmeStep::Intend { .. }]));
+    assert_eq!(held(&issued(later(), 5)), Some("DuplicateLimit"));
+    assert!(matches!(told(&due(issued(later(), 5), &NAMES)).0[..], [AcmeStep::Intend { .. }]));
+    let unannounced = World { window: None, ..due(issued(later(), 5), &NAMES) };
+    let last = World { now: unannounced.now + DAY * 40, ..unannounced };
+    assert!(held(&issued(last, 5)).is_some(), "the CA does not know which one it replaces");
+}
+
+#[test]
+fn an_order_names_the_certificate_that_it_replaces() {
+    let replaces = |world: World| match &told(&ordered(world, &NAMES, None)).0[..] {
+        [AcmeStep::Order { replaces, .. }] => *replaces,
+        other => panic!("{other:?}"),
+    };
+    assert!(replaces(due(later(), &NAMES)));
+    assert!(!replaces(later()), "there is none");
+    assert!(!replaces(due(later(), &["www.example.org"])), "it is of other names");
+}
+
+#[test]
+fn what_is_not_due_and_an_order_for_something_else_are_dropped() {
+    let fresh = World { window: None, ..due(later(), &NAMES) };
+    assert!(told(&fresh).0.is_empty());
+    assert!(matches!(told(&ordered(fresh, &NAMES, None)).0[..], [AcmeStep::Abandon { .. }]));
+    assert!(matches!(told(&ordered(later(), &["www.example.org"], None)).0[..], [AcmeStep::Abandon { .. }]));
+    let mut moved = ordered(later(), &NAMES, None);
+    let pending = moved.order.as_mut().unwrap().as_mut().unwrap();
+    pending.account = "other".into();
+    assert!(matches!(told(&moved).0[..], [AcmeStep::Abandon { .. }]));
+}
+
+#[test]
+fn a_refused_order_is_told_in_the_ca_s_words_also_while_a_certificate_serves() {
+    let refused = || {
+        let (names, challenges) = (BTreeSet::new(), Vec::new());
+        Some(Ok(Progress { status: Status::Invalid, names, challenges, error: Some("CAA forbids it".into()) }))
+    };
+    let steps = planned(&ordered(later(), &NAMES, refused())).ok().unwrap();
+    let failed = |action: &&Action| matches!(action, Action::Note(notes) if matches!(&notes[..], [Note::Order(a)] if a.outcome == Outcome::Failed));
+    assert_eq!(steps.actions.iter().filter(failed).count(), 1);
+    let hold = steps.waits.unwrap();
+    assert!(hold.reason == "OrderFailed" && hold.message.contains("CAA forbids it"), "{}", hold.message);
+    assert_eq!(told(&ordered(due(later(), &NAMES), &NAMES, refused())).1, Some("OrderFailed"), "it is not known later");
+}
+
+#[test]
+fn an_order_that_goes_on_is_no_news_while_a_certificate_serves() {
+    let proof = Challenge {
+        name: NAMES[0].into(),
+        wildcard: false,
+        kind: acme::Kind::Dns01,
+        token: "t".into(),
+        proof: "p".into(),
+        status: ChallengeState::Pending,
+        error: None,
+    };
+    let zone = Zone { id: Id("z".into()), name: "example.org".into(), name_servers: Vec::new() };
+    let asked = |mut world: World| {
+        let (names, challenges) = (BTreeSet::new(), vec![proof.clone()]);
+        let progress = Progress { status: Status::Pending, names, challenges, error: None };
+        world.zones.insert(NAMES[0].into(), Ok(Some(HostedZone { account: "dns".into(), zone: zone.clone() })));
+        ordered(world, &NAMES, Some(Ok(progress)))
+    };
+    assert_eq!(told(&asked(later())).1, Some("ProofPending"));
+    assert_eq!(told(&asked(due(later(), &NAMES))).1, None);
+    let mut dark = asked(later());
+    dark.published.insert(NAMES[0].into(), Err(Fault::Unreachable("no name server answers".into())));
+    assert_eq!(told(&dark).1, Some("Unreachable"));
+    let mut shown = asked(later());
+    shown.published.insert(NAMES[0].into(), Ok(["p".to_owned()].into()));
+    assert!(matches!(told(&shown).0[..], [AcmeStep::Ready { .. }]));
+}
+
+#[test]
+fn a_ca_that_does_not_answer_is_told() {
+    let silent = Some(Err(Fault::Unreachable("the CA is silent".into())));
+    assert_eq!(held(&ordered(later(), &NAMES, silent)), Some("Unreachable"));
+}
+
+#[test]
+fn a_certificate_that_the_user_brings_has_to_be_there_and_nothing_is_ordered() {
+    let saas = saas(json!({"domains": NAMES, "tls": {"secretName": "own"}}));
+    let planned = |world: &World| plan(Ask { saas: &saas, world }).unwrap().ok().unwrap();
+    assert_eq!(planned(&later()).waits.unwrap().reason, "CertificatePending");
+    let steps = planned(&due(later(), &NAMES));
+    assert!(steps.waits.is_none() && steps.actions.is_empty() && steps.evidence.contains("brought by the user"));
+}

@@ -1,0 +1,38 @@
+//! How often and how much planning allocates, as JSON.
+
+#[path = "../fleet.rs"]
+#[expect(dead_code, reason = "no fleet is brought up here")]
+mod fleet;
+#[path = "../planning.rs"]
+mod planning;
+
+use std::alloc::System;
+use std::process::ExitCode;
+
+use planning::measured;
+use serde_json::json;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() -> ExitCode {
+    let Some([plan, pass]) = measured(allocated) else { return ExitCode::FAILURE };
+    println!(
+        "{}",
+        json!({
+            "planAllocations": plan.0, "planKilobytes": plan.1,
+            "passAllocations": pass.0, "passKilobytes": pass.1,
+        })
+    );
+    ExitCode::SUCCESS
+}
+
+/// Allocations and kilobytes of one round; in the first, all children are compared.
+fn allocated(work: &dyn Fn()) -> (f64, f64) {
+    work();
+    let region = Region::new(COUNTED);
+    work();
+    let change = region.change();
+    (change.allocations as f64, change.bytes_allocated as f64 / 1024.0)
+}
