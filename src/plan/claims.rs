@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::api::SaasDeployment;
-    use crate::plan::fixture::world;
+    use crate::plan::tests::world;
     use crate::world::World;
 
     fn stripe(default: bool) -> Value {

@@ -9,8 +9,6 @@ pub mod database;
 pub mod diff;
 pub mod dns;
 pub mod edge;
-#[cfg(test)]
-mod fixture;
 pub mod monitors;
 pub mod names;
 pub mod payments;
@@ -368,3 +366,6 @@ pub fn changed_id<T>(change: &Change<T>) -> Option<&Id> {
         Change::Update(id, _) | Change::Delete(id) => Some(id),
     }
 }
+
+#[cfg(test)]
+mod tests;

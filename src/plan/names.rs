@@ -83,6 +83,7 @@ mod tests {
         let base = "a-very-long-name-of-an-application-that-somebody-liked";
         let (one, two) = (joined(base, "migrate-1"), joined(base, "migrate-2"));
         assert!(one.len() <= LONGEST && one != two, "{one} {two}");
+        assert!(one.starts_with("a-very-long-name-of-an-application-that-so"), "{one}");
         assert_eq!(joined("csvboard", "backup"), "csvboard-backup");
     }
 

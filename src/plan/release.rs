@@ -305,3 +305,30 @@ impl Ask<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::{saas, world};
+    use crate::world::World;
+
+    /// A world with releases of these numbers on record.
+    fn released(numbers: impl Iterator<Item = i64>) -> World {
+        let mut world = world(&[]);
+        for number in numbers {
+            let object = json!({"apiVersion": "v1", "kind": "ControllerRevision", "metadata": {"name": format!("app-{number}")}, "revision": number});
+            world.children = world.children.with(Kind::ControllerRevision, serde_json::from_value(object).unwrap());
+        }
+        world
+    }
+
+    #[test]
+    fn the_newest_releases_stay_on_record() {
+        let (saas, world) = (saas(json!({"release": {}})), released(1..=12));
+        let steps = plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap();
+        let kept: Vec<&str> = steps.kept.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(kept, ["app-12", "app-11", "app-10", "app-9", "app-8", "app-7", "app-6", "app-5", "app-4"]);
+        let record = steps.manifests.iter().find(|m| m.kind == Kind::ControllerRevision).unwrap();
+        assert_eq!(record.body["revision"], 13);
+    }
+}

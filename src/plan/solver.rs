@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, Gateway};
     use crate::fault::Fault;
-    use crate::plan::fixture::{self, saas};
+    use crate::plan::tests::{self, saas};
     use crate::plan::{AcmeStep, Part, plan};
     use crate::vendors::acme::{ChallengeState, Kind as Proof, Progress, Status};
     use crate::world::{Pending, World};
@@ -142,7 +142,7 @@ mod tests {
             challenges: vec![challenge],
             error: None,
         };
-        let mut world = fixture::world(&[("ca", fixture::acme())]);
+        let mut world = tests::world(&[("ca", tests::acme())]);
         let gateway = Gateway { class: "gateway-class".into(), shared: None, namespace: None };
         world.config = Arc::new(Config { gateway: Some(gateway), ..Config::default() });
         world.served = Kind::ALL.into();

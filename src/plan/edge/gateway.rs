@@ -301,6 +301,33 @@ fn stripped(path: &str, route: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::tests::{saas, world};
+
+    /// Whether a route with these conditions, by parent, is taken.
+    fn taken(parents: &[&[(&str, &str)]]) -> Result<(), String> {
+        let condition = |(kind, status): &(&str, &str)| json!({"type": kind, "status": status, "message": "no such port", "reason": "Why"});
+        let parent = |list: &&[(&str, &str)]| json!({"conditions": list.iter().map(condition).collect::<Vec<_>>()});
+        let status = json!({"parents": parents.iter().map(parent).collect::<Vec<_>>()});
+        let route = json!({"apiVersion": "v1", "kind": "HTTPRoute", "metadata": {"name": "web"}, "status": status});
+        let mut world = world(&[]);
+        world.children = world.children.with(Kind::HttpRoute, serde_json::from_value(route).unwrap());
+        Ask { saas: &saas(json!({})), world: &world }.is_accepted("web").map_err(|hold| hold.message)
+    }
+
+    #[test]
+    fn a_route_is_taken_once_every_gateway_has_accepted_it_and_found_its_services() {
+        let whole: &[(&str, &str)] = &[("Accepted", "True"), ("ResolvedRefs", "True")];
+        let lost: &[(&str, &str)] = &[("Accepted", "True"), ("ResolvedRefs", "False")];
+        assert_eq!(taken(&[whole]), Ok(()));
+        assert_eq!(taken(&[whole, whole]), Ok(()));
+        let waiting = "HTTPRoute web is not accepted yet".to_owned();
+        let half: [&[(&str, &str)]; 2] = [&[("Accepted", "True")], &[("ResolvedRefs", "True")]];
+        let nothing: &[(&str, &str)] = &[];
+        for parents in [vec![], vec![half[0]], vec![half[1]], vec![whole, nothing]] {
+            assert_eq!(taken(&parents), Err(waiting.clone()), "{parents:?}");
+        }
+        assert_eq!(taken(&[lost]), Err(waiting + ": no such port (Why)"));
+    }
 
     #[test]
     fn stripping_leaves_what_the_rule_adds_to_the_route() {

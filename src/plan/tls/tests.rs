@@ -5,7 +5,7 @@ use super::*;
 use crate::api::SaasDeployment;
 use crate::certificate::Window;
 use crate::fault::Fault;
-use crate::plan::fixture::{acme, saas, world};
+use crate::plan::tests::{acme, saas, world};
 use crate::rows::{Id, Zone};
 use crate::world::{HostedZone, World};
 
