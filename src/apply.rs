@@ -132,6 +132,11 @@ pub fn owner_reference(saas: &SaasDeployment) -> Value {
     })
 }
 
+/// Whether an object goes with this SaasDeployment: the reference that [`owner_reference`] makes is on it.
+pub fn is_owned(saas: &SaasDeployment, object: &impl ResourceExt) -> bool {
+    object.owner_references().iter().any(|owner| Some(&owner.uid) == saas.metadata.uid.as_ref())
+}
+
 impl Observer {
     /// Writes what the plan calls for.
     pub async fn apply(&self, ask: Ask<'_>, plan: &Plan) -> Done {

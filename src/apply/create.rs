@@ -5,6 +5,7 @@ use kube::ResourceExt;
 use kube::api::{Api, DynamicObject};
 use serde_json::{Value, json};
 
+use super::is_owned;
 use super::objects::api;
 use crate::cluster::{self, MANAGER};
 use crate::compare::Strays;
@@ -41,14 +42,14 @@ pub async fn create(observer: &Observer, ask: Ask<'_>, (manifest, object): (&Man
             Err(refusal)
         }
         Err(Fault::Outrun(why)) => match cluster::look(&api, name).await {
-            Ok(found) if is_ours(ask, &found) => cluster::apply(&api, name, object).await,
+            Ok(found) if is_owned(ask.saas, &found) => cluster::apply(&api, name, object).await,
             Ok(found) => Err(strange(&found)),
             // A quota that is counted by several at once conflicts too.
             Err(_) => Err(Fault::Outrun(why)),
         },
         Err(Fault::Rejected(why)) => match cluster::look(&api, name).await {
             // It was there, unseen: fields of it that cannot change are not those of now.
-            Ok(found) if is_ours(ask, &found) && is_followed(&found) => {
+            Ok(found) if is_owned(ask.saas, &found) && is_followed(&found) => {
                 observer.cache.written(kind, found, Strays::default());
                 Err(Fault::Outrun(why))
             }
@@ -70,10 +71,6 @@ fn is_alone(object: &DynamicObject) -> bool {
 /// Whether the watches bring it, and the cache knows whose it is.
 fn is_followed(found: &DynamicObject) -> bool {
     found.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER) && found.labels().contains_key(OWNER)
-}
-
-fn is_ours(ask: Ask<'_>, found: &DynamicObject) -> bool {
-    found.owner_references().iter().any(|owner| Some(&owner.uid) == ask.saas.metadata.uid.as_ref())
 }
 
 /// Takes out again all that golive put into an object.

@@ -8,9 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::owner_reference;
-use super::secrets::{self, Stands, is_ours};
+use super::secrets::{self, Stands};
 use super::vault::encoded;
-use crate::cluster::find;
 use crate::fault::Seen;
 use crate::objects::{MANAGED_BY, OWNER};
 use crate::observe::Observer;
@@ -38,7 +37,7 @@ pub async fn write(
 /// Removes a copy; one that is gone is fine, and a Secret that is somebody else's is none.
 pub async fn remove(observer: &Observer, ask: Ask<'_>, name: &str) -> Seen<bool> {
     let api = api(observer, ask);
-    match find(&api, name).await?.filter(|secret| is_ours(ask.saas, secret)) {
+    match secrets::own(&api, ask.saas, name).await? {
         Some(secret) => secrets::remove(&api, &secret).await,
         None => Ok(false),
     }

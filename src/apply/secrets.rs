@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
+use super::is_owned;
 use crate::api::SaasDeployment;
 use crate::cluster::{change, delete, find, make};
 use crate::fault::Seen;
@@ -32,8 +33,7 @@ impl<'a> Stands<'a> {
 
 /// Whether a Secret is one of the application's that golive keeps: somebody may have taken its labels off.
 pub fn is_ours(saas: &SaasDeployment, secret: &Secret) -> bool {
-    let owned = secret.owner_references().iter().any(|owner| Some(&owner.uid) == saas.metadata.uid.as_ref());
-    owned || secret.labels().get(OWNER) == Some(&saas.name_any())
+    is_owned(saas, secret) || secret.labels().get(OWNER) == Some(&saas.name_any())
 }
 
 /// The Secret of that name, if there is one.
@@ -45,6 +45,11 @@ pub async fn seen(api: &Api<Secret>, ask: Ask<'_>, name: &str) -> Seen<Option<Se
         Some(secret) if !is_ours(ask.saas, &secret) => Err(taken(&format!("Secret {name}"))),
         found => Ok(found),
     }
+}
+
+/// The same, where what somebody else keeps under the name counts as none.
+pub async fn own(api: &Api<Secret>, saas: &SaasDeployment, name: &str) -> Seen<Option<Secret>> {
+    Ok(find(api, name).await?.filter(|secret| is_ours(saas, secret)))
 }
 
 /// Writes a Secret as a whole: a new one, or in place of the one that stands.

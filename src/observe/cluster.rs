@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::Observer;
-use crate::apply::secrets::is_ours;
+use crate::apply::secrets::own;
 use crate::child::Child;
 use crate::cluster::{find, list};
 use crate::fault::Seen;
@@ -51,7 +51,7 @@ impl Observer {
     pub(super) async fn copies(&self, ask: Ask<'_>) -> BTreeMap<String, Seen<Option<Values>>> {
         let names = ask.copy_names();
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &ask.saas.namespace().unwrap_or_default());
-        let copy = async |name: &str| Ok(find(&api, name).await?.filter(|found| is_ours(ask.saas, found)).map(values));
+        let copy = async |name: &str| Ok(own(&api, ask.saas, name).await?.map(values));
         let seen = join_all(names.iter().map(|name| copy(name))).await;
         names.into_iter().zip(seen).collect()
     }
