@@ -144,6 +144,15 @@ impl Cache {
         inner.owners.get(owner).cloned().unwrap_or_default()
     }
 
+    /// The other SaasDeployment whose object of that kind and name stands already. Names of objects begin with those of
+    /// their owners.
+    pub fn holder(&self, kind: Kind, owner: &Owner, name: &str) -> Option<Owner> {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let ends = name.match_indices('-').map(|(at, _)| at).chain([name.len()]);
+        let others = ends.map(|end| Owner { name: name[..end].to_owned(), ..owner.clone() }).filter(|o| o != owner);
+        others.into_iter().find(|other| inner.owners.get(other).is_some_and(|kids| kids.find(kind, name).is_some()))
+    }
+
     /// Whether a kind is served here.
     pub fn presence(&self, kind: Kind) -> Presence {
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -312,6 +321,20 @@ mod tests {
         cache.written(Kind::Service, object("s", "u", 7), Strays::default());
         assert!(cache.take(Kind::Service, Event::Apply(object("s", "u", 6))).is_empty());
         assert!(cache.take(Kind::Service, Event::Apply(object("s", "u", 7))).contains(&owner()));
+    }
+
+    #[test]
+    fn another_deployments_object_of_the_same_name_is_known() {
+        let cache = Cache::default();
+        let named = |name: &str| Owner { namespace: "n".into(), name: name.into() };
+        let mut theirs = object("shop-api", "u", 1);
+        theirs.labels_mut().insert(OWNER.into(), "shop-api".into());
+        cache.take(Kind::Service, Event::Apply(theirs));
+        let holder = |owner: &str, name: &str| cache.holder(Kind::Service, &named(owner), name);
+        assert_eq!(holder("shop", "shop-api"), Some(named("shop-api")));
+        assert_eq!(holder("shop-api", "shop-api"), None, "it is its own");
+        assert_eq!(holder("shop", "shop-web"), None);
+        assert_eq!(cache.holder(Kind::Deployment, &named("shop"), "shop-api"), None);
     }
 
     #[test]

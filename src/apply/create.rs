@@ -21,6 +21,12 @@ use crate::plan::{Ask, Manifest};
 pub async fn create(observer: &Observer, ask: Ask<'_>, (manifest, object): (&Manifest, &Value)) -> Seen<DynamicObject> {
     let (kind, name) = (manifest.kind, manifest.name.as_str());
     let api = api(observer, ask, kind);
+    if let Some(other) = observer.cache.holder(kind, &owner(ask.saas), name) {
+        return Err(Fault::Rejected(format!(
+            "{manifest} is that of SaasDeployment {}: rename one of the two",
+            other.name
+        )));
+    }
     let strange = |found: &DynamicObject| {
         observer.cache.strange(kind, &owner(ask.saas), found);
         taken(&manifest.to_string())
