@@ -82,6 +82,15 @@ where
     Ok(within(&format!("list {labels}"), api.list(&params)).await?.items)
 }
 
+/// Has another manager own these fields too, as they are.
+///
+/// # Errors
+/// They are not so any more, or it is refused.
+pub async fn share(api: &Api<DynamicObject>, (name, manager): (&str, &str), fields: &Value) -> Seen<()> {
+    let (params, fields) = (PatchParams::apply(manager), Patch::Apply(fields));
+    within(&format!("apply {name}"), api.patch(name, &params, &fields)).await.map(drop)
+}
+
 /// Makes an object that must not be there yet.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt};
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::create::create;
 use super::wanted::{Change, Wanted};
@@ -19,6 +19,8 @@ use crate::plan::{Ask, Manifest, Part, Plan, Steps, Verdict};
 
 /// How often an object is declared that somebody goes on to change.
 const ROUNDS: usize = 4;
+/// The field manager that holds the number of pods until an autoscaler has changed it.
+const AUTOSCALER: &str = "golive-autoscaler";
 /// Writes of one part that are under way at once.
 const AT_ONCE: usize = 4;
 
@@ -93,7 +95,11 @@ async fn write(
     if change.strays.is_empty() {
         let answer = match found {
             None => create(observer, ask, (manifest, object)).await?,
-            Some(_) => cluster::apply(&api(observer, ask, manifest.kind), &manifest.name, object).await?,
+            Some(_) => {
+                let api = api(observer, ask, manifest.kind);
+                hand_over(&api, ask, manifest).await?;
+                cluster::apply(&api, &manifest.name, object).await?
+            }
         };
         change.strays = Strays::of(&answer, object);
         if change.strays.is_empty() {
@@ -106,6 +112,24 @@ async fn write(
     keeps_marks(manifest, &strays)?;
     observer.cache.written(manifest.kind, answer, strays.clone());
     Ok(Written { undone: change.strays.beyond(&strays), strays })
+}
+
+/// Leaves the number of pods as it is where an autoscaler is to decide on it: a field that nobody owns any more gets its
+/// default, which is a single pod. Each time, for who owns it by now is not seen here.
+///
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership>
+async fn hand_over(api: &Api<DynamicObject>, ask: Ask<'_>, manifest: &Manifest) -> Seen<()> {
+    let (kind, name) = (manifest.kind, manifest.name.as_str());
+    let Some(replicas) = ask.world.field(kind, name, "/spec/replicas").filter(|_| kind == Kind::Deployment) else {
+        return Ok(());
+    };
+    if manifest.body["spec"].get("replicas").is_some() {
+        return Ok(());
+    }
+    let fields = json!({
+        "apiVersion": kind.api_version(), "kind": kind.name(), "metadata": {"name": name}, "spec": {"replicas": replicas},
+    });
+    cluster::share(api, (name, AUTOSCALER), &fields).await
 }
 
 /// The API of a kind in the application's namespace.
@@ -196,7 +220,6 @@ mod tests {
     use std::sync::Mutex;
 
     use kube::Client;
-    use serde_json::json;
 
     use super::*;
 

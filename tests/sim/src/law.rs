@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::place::{CANARY, State};
 use crate::portrait;
@@ -28,6 +28,7 @@ pub fn strays(direct: &Ended, walked: &Ended) -> Vec<String> {
         let mut drawn = portrait::of(&ended.state);
         if let Some(objects) = drawn["cluster"].as_object_mut() {
             objects.retain(|place, drawn| !is_history(place) && !is_memory(place, drawn));
+            leave_to_autoscalers(objects);
         }
         drawn
     };
@@ -46,6 +47,15 @@ fn always(ended: &Ended) -> Vec<String> {
     found.extend(shown(&ended.state));
     found.extend(ended.hasty.first().cloned());
     found
+}
+
+/// Whose number of pods an autoscaler decides on begins with as many as ran before.
+fn leave_to_autoscalers(objects: &mut Map<String, Value>) {
+    let scaled = objects.keys().filter_map(|place| place.strip_prefix("HorizontalPodAutoscaler/"));
+    let scaled: Vec<String> = scaled.map(|name| format!("Deployment/{name}")).collect();
+    for place in scaled {
+        objects.get_mut(&place).into_iter().for_each(|drawn| drawn["spec"]["replicas"] = Value::Null);
+    }
 }
 
 /// Whether every SaasDeployment is ready.
