@@ -188,10 +188,11 @@ impl<'a> Ask<'a> {
         let workloads = self.workloads();
         let mut leads: Vec<Leads> =
             workloads.iter().skip(1).zip(&spec.processes).flat_map(|(w, p)| lead(w, &p.routes)).collect();
-        match spec.routes.is_empty() {
-            true => leads.push(Leads { path: "/".into(), strip: false, service: self.name() }),
-            false => leads.extend(lead(&workloads[0], &spec.routes)),
+        // What no process takes is the web process's, where it names nothing itself.
+        if spec.routes.is_empty() && !leads.iter().any(|lead| lead.path == "/") {
+            leads.push(Leads { path: "/".into(), strip: false, service: self.name() });
         }
+        leads.extend(lead(&workloads[0], &spec.routes));
         leads
     }
 
@@ -296,5 +297,22 @@ mod tests {
     fn a_path_is_under_another_by_whole_segments() {
         assert!(is_under("/static", "/") && is_under("/api/v1", "/api") && is_under("/api", "/api"));
         assert!(!is_under("/apiary", "/api") && !is_under("/", "/api"));
+    }
+
+    #[test]
+    fn the_web_process_has_the_root_unless_another_takes_it() {
+        let world = crate::plan::tests::world(&[]);
+        let leads = |spec| {
+            let saas = crate::plan::tests::saas(spec);
+            let routes = Ask { saas: &saas, world: &world }.routes();
+            routes.into_iter().map(|lead| format!("{} {}", lead.path, lead.service)).collect::<Vec<_>>()
+        };
+        let front =
+            |path: &str| json!([{"name": "front", "port": 3000, "command": ["serve"], "routes": [{"path": path}]}]);
+        assert_eq!(leads(json!({})), ["/ app"]);
+        assert_eq!(leads(json!({"processes": front("/ui")})), ["/ui app-front", "/ app"]);
+        assert_eq!(leads(json!({"processes": front("/")})), ["/ app-front"]);
+        let both = json!({"processes": front("/"), "routes": [{"path": "/api"}]});
+        assert_eq!(leads(both), ["/ app-front", "/api app"]);
     }
 }
