@@ -73,6 +73,7 @@ impl Ask<'_> {
                 .or_wait(self.url().ok_or_else(|| {
                     Hold::person("NoDomain", "an uptime monitor needs a public address: add `domains`")
                 }))?;
+        steps.or_wait(self.may_use(&self.saas.spec.domains[0], account))?;
         let known = self
             .world
             .monitors

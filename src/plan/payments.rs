@@ -257,7 +257,7 @@ impl Ask<'_> {
     }
 
     fn slot<'a>(&'a self, webhook: &'a StripeWebhook, account: &'a str) -> Result<Slot<'a>, Hold> {
-        self.is_free(&self.saas.spec.domains[0])?;
+        self.may_use(&self.saas.spec.domains[0], account)?;
         let state = self.world.webhook(&webhook.secret_env).filter(|w| w.account == account).cloned();
         let ours = self.ours(account)?.into_iter().filter(|held| held.row.slot == webhook.secret_env).collect();
         Ok(Slot { webhook, account, state, ours })
