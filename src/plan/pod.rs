@@ -12,6 +12,8 @@ use crate::world::Source;
 
 /// The user and group of pods that share a volume, so that the files of one are the other's.
 pub const VOLUME_USER: i64 = 10001;
+/// The label of pods that use the database's volume.
+const VOLUME: &str = "golive.dev/volume";
 /// What the operator's own image runs as.
 const JOB_USER: i64 = 65532;
 
@@ -49,6 +51,10 @@ impl Container {
         }
         self.volumes.push((volume, mount));
         self
+    }
+
+    fn has_claim(&self) -> bool {
+        self.volumes.iter().any(|(volume, _)| volume.get("persistentVolumeClaim").is_some())
     }
 
     fn spec(self) -> Value {
@@ -124,11 +130,15 @@ impl Ask<'_> {
 
     /// A pod template for one container.
     pub fn pod(self, mut container: Container, runs: Runs) -> Value {
+        let has_claim = container.has_claim();
         let mut volumes: Vec<Value> = container.volumes.iter_mut().map(|(volume, _)| volume.take()).collect();
         volumes.push(json!({"name": "tmp", "emptyDir": {}}));
         container.volumes.push((Value::Null, json!({"name": "tmp", "mountPath": "/tmp"})));
         let mut labels = self.selector(&container.name);
         labels["app.kubernetes.io/name"] = json!(self.name());
+        if has_claim {
+            labels[VOLUME] = json!("data");
+        }
         let mut spec = json!({
             "serviceAccountName": self.name(),
             "automountServiceAccountToken": false,
@@ -137,6 +147,9 @@ impl Ask<'_> {
         spec["securityContext"] = self.security(&container);
         spec["containers"] = Value::Array(vec![container.spec()]);
         spec["volumes"] = Value::Array(volumes);
+        if has_claim {
+            spec["affinity"] = self.beside_the_volume();
+        }
         if runs == Runs::Once {
             spec["restartPolicy"] = json!("Never");
         }
@@ -145,6 +158,14 @@ impl Ask<'_> {
             spec["imagePullSecrets"] = json!(names);
         }
         fields([("metadata", fields([("labels", labels)])), ("spec", spec)])
+    }
+
+    /// A volume that only one node may mount: whoever uses it runs where the others do. The first goes anywhere:
+    /// <https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity>.
+    fn beside_the_volume(self) -> Value {
+        let others = json!({"matchLabels": {OWNER: self.name(), VOLUME: "data"}});
+        let near = json!([{"labelSelector": others, "topologyKey": "kubernetes.io/hostname"}]);
+        json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": near}})
     }
 
     /// The pod's identity. With a volume all pods run as one user, so that they can share its files; without one the
