@@ -231,6 +231,12 @@ impl Failure {
     pub fn new(reason: &str, message: impl Into<String>) -> Self {
         Failure { reason: reason.into(), message: message.into() }
     }
+
+    /// The failure that a pod told; of one that told nothing, that it failed.
+    pub fn told(told: &serde_json::Value) -> Self {
+        let silent = || Failure::new("Failed", "its pod ended with an error");
+        serde_json::from_value(told.clone()).unwrap_or_else(|_| silent())
+    }
 }
 
 /// What a job hands back: whether it succeeded, why not, and what it measured (also on failure, as far as it came).

@@ -128,6 +128,7 @@ impl Observer {
         let (sources, copies, outcomes, troubles) =
             tokio::join!(self.sources(ask), self.copies(ask), self.outcomes(ask), self.troubles(ask));
         (world.sources, world.copies, world.outcomes, world.troubles) = (sources, copies, outcomes, troubles);
+        world.former = self.former(Ask { saas, world: &world }).await;
         world
     }
 

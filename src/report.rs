@@ -242,12 +242,14 @@ fn release(ask: Ask<'_>) -> ReleaseStatus {
     let ledger = ask.world.vault.as_ref().ok().map(|vault| &vault.ledger);
     let proven = ledger.and_then(|l| l.proven.clone());
     let stage = match (ask.saas.spec.release.is_some(), proven.as_ref() == Some(&revision), ask.cleared_to_roll()) {
+        _ if matches!(ask.world.former, Ok(Some(_))) => "RolledBack",
         (true, true, _) => "Proven",
         (_, _, Err(_)) => "Preparing",
         (true, false, Ok(())) => "Smoke",
         (false, ..) => "Running",
     };
-    ReleaseStatus { revision, image: ask.saas.spec.image.clone(), stage: stage.into(), ..ReleaseStatus::default() }
+    let history = ask.released().into_iter().filter(|earlier| *earlier != revision).collect();
+    ReleaseStatus { revision, image: ask.saas.spec.image.clone(), stage: stage.into(), history }
 }
 
 /// The lines of the checklist that are proven: one for each part in use.
@@ -388,14 +390,20 @@ fn operation(ask: Ask<'_>, operation: &SaasOperation) -> Option<SaasOperationSta
 /// A request that runs as a Job: done once its result is in the ledger.
 fn ran(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
     let Some(job) = ask.operation_job(operation) else { return (None, "starting".into()) };
-    if ask.saas.spec.backup.is_none() {
-        return (Some(false), "the SaasDeployment has no `backup`: add the block first".into());
-    }
     let taken = ask.world.vault.as_ref().is_ok_and(|vault| vault.ledger.taken.contains(&job));
     match ask.job_outcome(&job) {
         Some(Ok(())) if taken => (Some(true), format!("Job {job} succeeded and was read back")),
-        Some(Err(failure)) => (Some(false), failure.message),
+        Some(Err(failure)) => (Some(false), failure.to_string()),
+        None if ask.world.children.find(Kind::Job, &job).is_none() => unstarted(ask, operation),
         _ => (None, format!("runs as Job {job}")),
+    }
+}
+
+/// A request whose Job is not there: it is about to be made, or there is a reason.
+fn unstarted(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
+    match ask.operation_container(operation) {
+        Some(Err(hold)) => ((hold.until == Until::Person).then_some(false), hold.message),
+        _ => (None, "starting".into()),
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::api::{ProviderAccount, SaasOperation};
+use crate::api::{ProviderAccount, SaasDeploymentSpec, SaasOperation};
 use crate::certificate::{Certificate, Window};
 use crate::config::Config;
 use crate::fault::{Hold, Seen};
@@ -69,6 +69,8 @@ pub struct World {
     pub copies: BTreeMap<String, Seen<Option<BTreeMap<String, SecretString>>>>,
     /// What the pods of finished Jobs told and was not taken in yet, by Job name.
     pub outcomes: BTreeMap<String, Value>,
+    /// The spec of the last proven revision, where that of now gives way to it.
+    pub former: Seen<Option<SaasDeploymentSpec>>,
     /// Why pods of a workload do not start, by workload, in the words of the kubelet.
     pub troubles: BTreeMap<String, String>,
     /// Requests that wait or run.
@@ -149,6 +151,7 @@ impl World {
             published: BTreeMap::new(),
             copies: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            former: Ok(None),
             troubles: BTreeMap::new(),
             operations: Vec::new(),
             namespace_labels: BTreeMap::new(),

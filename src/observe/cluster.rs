@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use jiff::SignedDuration;
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Pod, Secret};
 use kube::{Api, ResourceExt};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Observer;
+use crate::api::SaasDeploymentSpec;
 use crate::apply::secrets::own;
 use crate::child::Child;
 use crate::cluster::{find, list};
@@ -64,20 +66,33 @@ impl Observer {
             .children
             .of_kind(Kind::Job)
             .filter(|job| is_of_interest(job) && !taken.iter().any(|name| **name == *job.name));
-        let names: Vec<String> = open.map(|job| job.name.to_string()).collect();
-        let told = join_all(names.iter().map(|name| self.told(ask, name))).await;
-        names.into_iter().zip(told).filter_map(|(name, told)| Some((name, told?))).collect()
+        let told = open.map(async |job| Some((job.name.to_string(), self.told(ask, job).await.ok()?)));
+        join_all(told).await.into_iter().flatten().collect()
     }
 
-    /// The last message of a Job's newest pod.
-    async fn told(&self, ask: Ask<'_>, job: &str) -> Option<Value> {
-        let mut pods = self.pods(ask, &format!("batch.kubernetes.io/job-name={job}")).await;
+    /// The last message of a Job's newest pod; of one whose pod never ran or is gone, what the Job itself says.
+    async fn told(&self, ask: Ask<'_>, job: &Child) -> Seen<Value> {
+        let mut pods = self.pods(ask, &format!("batch.kubernetes.io/job-name={}", job.name)).await?;
         pods.sort_by_key(|pod| pod.creation_timestamp());
-        let states = containers(pods.last()?);
-        let ended = states.iter().find_map(|status| status.state.as_ref()?.terminated.as_ref())?;
-        let message = ended.message.clone().unwrap_or_default();
-        let silent = || serde_json::json!({"reason": "Failed", "message": format!("its container ended with exit code {}", ended.exit_code)});
-        Some(serde_json::from_str(&message).unwrap_or_else(|_| silent()))
+        let states = pods.last().map(containers).unwrap_or_default();
+        let ended = states.iter().find_map(|status| status.state.as_ref()?.terminated.as_ref());
+        Ok(match ended {
+            Some(ended) => serde_json::from_str(ended.message.as_deref().unwrap_or_default()).unwrap_or_else(
+                |_| json!({"reason": "Failed", "message": format!("its container ended with exit code {}", ended.exit_code)}),
+            ),
+            None => podless(job),
+        })
+    }
+
+    /// The spec on record of the last proven revision, where that of now gives way to it; read then alone.
+    pub(super) async fn former(&self, ask: Ask<'_>) -> Seen<Option<SaasDeploymentSpec>> {
+        let Some(name) = ask.gives_way_to().and_then(|revision| ask.record_of(&revision)) else { return Ok(None) };
+        let api: Api<ControllerRevision> =
+            Api::namespaced(self.client.clone(), &ask.saas.namespace().unwrap_or_default());
+        // Listed, for reading one by its name would need another right.
+        let records = list(&api, &format!("{OWNER}={}", ask.name())).await?;
+        let data = records.into_iter().find(|record| record.name_any() == name).and_then(|record| record.data);
+        Ok(data.and_then(|data| serde_json::from_value(data.0["spec"].clone()).ok()))
     }
 
     /// Why pods of a workload do not run, in the kubelet's or the scheduler's words; asked only while some are missing that
@@ -99,14 +114,14 @@ impl Observer {
         if !at_work && !ask.workloads().iter().any(|workload| lacking(&workload.name)) {
             return BTreeMap::new();
         }
-        let pods = self.pods(ask, &format!("{OWNER}={}", ask.name())).await;
+        let pods = self.pods(ask, &format!("{OWNER}={}", ask.name())).await.unwrap_or_default();
         let component = |pod: &Pod| pod.labels().get("app.kubernetes.io/component").cloned();
         pods.iter().filter_map(|pod| Some((component(pod)?, trouble(pod)?))).collect()
     }
 
-    async fn pods(&self, ask: Ask<'_>, labels: &str) -> Vec<Pod> {
+    async fn pods(&self, ask: Ask<'_>, labels: &str) -> Seen<Vec<Pod>> {
         let namespace = ask.saas.namespace().unwrap_or_default();
-        list(&Api::<Pod>::namespaced(self.client.clone(), &namespace), labels).await.unwrap_or_default()
+        list(&Api::<Pod>::namespaced(self.client.clone(), &namespace), labels).await
     }
 }
 
@@ -118,8 +133,20 @@ fn is_of_interest(job: &Child) -> bool {
 
 /// Whether a Job has this condition: `Complete` or `Failed`.
 fn has_ended(job: &Child, condition: &str) -> bool {
-    let conditions = job.field("/status/conditions").and_then(Value::as_array);
-    conditions.is_some_and(|list| list.iter().any(|c| c["type"] == condition && c["status"] == "True"))
+    end(job, condition).is_some()
+}
+
+fn end<'a>(job: &'a Child, condition: &str) -> Option<&'a Value> {
+    let conditions = job.field("/status/conditions").and_then(Value::as_array)?;
+    conditions.iter().find(|c| c["type"] == condition && c["status"] == "True")
+}
+
+/// What is known of a finished Job without a pod that ran: it took too long, say, or its pod was deleted.
+fn podless(job: &Child) -> Value {
+    match end(job, "Failed") {
+        Some(failed) => json!({"reason": failed["reason"], "message": failed["message"]}),
+        None => json!({"reason": "Interrupted", "message": "its pod was gone before it could be asked what it did"}),
+    }
 }
 
 fn values(secret: Secret) -> Values {
@@ -153,4 +180,20 @@ fn trouble(pod: &Pod) -> Option<String> {
         let unscheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
         unscheduled.message.clone()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_without_a_pod_tells_what_its_conditions_say() {
+        let ended = |condition: Value| {
+            let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "status": {"conditions": [condition]}});
+            podless(&Child::new(Kind::Job, serde_json::from_value(job).unwrap()))
+        };
+        let late = json!({"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "it took too long"});
+        assert_eq!(ended(late), json!({"reason": "DeadlineExceeded", "message": "it took too long"}));
+        assert_eq!(ended(json!({"type": "Complete", "status": "True"}))["reason"], "Interrupted");
+    }
 }

@@ -17,6 +17,10 @@ use crate::objects::OWNER;
 const GRACE_SECONDS: i64 = 30;
 /// Seconds between the stop signal's announcement and the signal: routers need them to take the pod out.
 const DRAIN_SECONDS: i64 = 5;
+/// All addresses, and among them the one at which clouds hand out the node's identity:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>.
+const IPV4: &str = "0.0.0.0/0";
+const IPV6: &str = "::/0";
 /// How soon pods that are still missing are looked at again: no watch tells why one does not start.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -29,23 +33,17 @@ pub struct Workload<'a> {
     process: Option<&'a Process>,
 }
 
-/// Plans the pods and what stands around them.
-pub fn plan(ask: Ask<'_>) -> Verdict {
+/// Plans the pods and what stands around them, once the stages before the roll-out are done. Until then all stays that runs.
+pub fn plan(ask: Ask<'_>, stages: Result<(), Hold>) -> Verdict {
     let mut steps = Steps::default();
     if !ask.saas.spec.patches.is_empty() {
         steps.wait(super::unsupported::hold("patches"));
     }
     ask.surroundings(&mut steps);
-    let cleared = steps.or_wait(ask.cleared_to_roll());
-    for workload in ask.workloads() {
-        if cleared.is_none() {
-            ask.workload_objects(&workload).iter().for_each(|m| steps.keep(m.kind, m.name.clone()));
-            continue;
-        }
-        steps.manifests.extend(ask.workload_objects(&workload));
-        steps.or_wait(ask.is_rolled_out(&workload));
+    match steps.or_wait(ask.is_complete().and(stages)) {
+        Some(()) => ask.roll_out(&mut steps),
+        None => ask.stay(&mut steps),
     }
-    ask.cron_jobs(&mut steps, cleared.is_some());
     steps.evidence = ask.running();
     Ok(steps)
 }
@@ -60,6 +58,20 @@ impl Ask<'_> {
             process: Some(process),
         });
         std::iter::once(web).chain(others).collect()
+    }
+
+    fn roll_out(self, steps: &mut Steps) {
+        for workload in self.workloads() {
+            steps.manifests.extend(self.workload_objects(&workload));
+            steps.or_wait(self.is_rolled_out(&workload));
+        }
+        self.cron_jobs(steps);
+    }
+
+    /// Keeps everything of this part as it is, also what the spec does not name any more.
+    fn stay(self, steps: &mut Steps) {
+        let own = self.world.children.iter().filter(|(_, child)| child.part == Some(Part::App));
+        own.for_each(|(kind, child)| steps.keep(kind, child.name.to_string()));
     }
 
     /// What exists before any pod does.
@@ -81,29 +93,22 @@ impl Ask<'_> {
     /// service, which hands out the node's identity.
     fn network_policy(self) -> Value {
         let own = json!({"podSelector": {"matchLabels": {OWNER: self.name()}}});
-        let ports: Vec<Value> = self
-            .workloads()
-            .iter()
-            .filter_map(|w| w.port(&self))
-            .map(|p| json!({"port": p, "protocol": "TCP"}))
-            .collect();
-        let ingress = match ports.is_empty() {
-            true => json!([{"from": [own]}]),
-            false => json!([{"from": [own]}, {"from": [self.gateway_peer()], "ports": ports}]),
-        };
+        // By its name: while a revision with another number rolls out, pods of both are reached.
+        let port = json!({"port": "http", "protocol": "TCP"});
+        let metadata = |cidr: &str, service: &str| json!({"ipBlock": {"cidr": cidr, "except": [service]}});
         json!({"spec": {
             "podSelector": {"matchLabels": {OWNER: self.name()}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": ingress,
-            "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}]}],
+            "ingress": [{"from": [own]}, {"from": self.gateway_peers(), "ports": [port]}],
+            "egress": [{"to": [metadata(IPV4, "169.254.169.254/32"), metadata(IPV6, "fd00:ec2::254/128")]}],
         }})
     }
 
     /// Who may reach pods from outside.
-    pub fn gateway_peer(self) -> Value {
+    pub fn gateway_peers(self) -> Value {
         match self.world.config.gateway.as_ref().and_then(|gateway| gateway.namespace.as_ref()) {
-            Some(name) => json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}),
-            None => json!({"ipBlock": {"cidr": "0.0.0.0/0"}}),
+            Some(name) => json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}]),
+            None => json!([{"ipBlock": {"cidr": IPV4}}, {"ipBlock": {"cidr": IPV6}}]),
         }
     }
 
@@ -222,13 +227,9 @@ impl Ask<'_> {
     }
 
     /// The CronJobs of `spec.cron`.
-    fn cron_jobs(self, steps: &mut Steps, cleared: bool) {
+    fn cron_jobs(self, steps: &mut Steps) {
         for cron in &self.saas.spec.cron {
             let name = self.named(&cron.name);
-            if !cleared {
-                steps.keep(Kind::CronJob, name);
-                continue;
-            }
             let mut container = self.application(&joined("cron", &cron.name));
             container.command = cron.command.clone();
             let pod = self.pod(container, Runs::Once);
@@ -241,6 +242,7 @@ impl Ask<'_> {
         let mut spec = json!({
             "schedule": schedule,
             "timeZone": "Etc/UTC",
+            "suspend": false,
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": 3600,
             "successfulJobsHistoryLimit": 3,

@@ -13,7 +13,9 @@ use super::names::hash;
 use super::pod::{Container, Runs};
 use super::{Action, Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Backup, OperationKind, Retention, SaasOperation};
-use crate::evidence::{BackupFacts, BackupTask, DrillTask, Evidence, Limits, RestoreFacts, Source, Tags, Target};
+use crate::evidence::{
+    BackupFacts, BackupTask, DrillTask, Evidence, Failure, Limits, RestoreFacts, Source, Tags, Target,
+};
 use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::vault::{self, Note, Remembered};
@@ -72,7 +74,8 @@ impl Ask<'_> {
             self.named("backup"),
             self.cron_job(&backup.schedule, pod, Part::Backup),
         ));
-        if let (Some(drill), Some(container)) = (&backup.drill, self.drill_container()) {
+        if let Some(drill) = &backup.drill {
+            let Some(container) = steps.or_wait(self.drill_container()) else { return };
             let pod = self.pod(container, Runs::Once);
             steps.declare(Manifest::new(
                 Kind::CronJob,
@@ -85,8 +88,9 @@ impl Ask<'_> {
     /// Why a backup does not go to every account that it names: one does not allow this namespace. It goes on to the others,
     /// and no credentials of that one stay here.
     fn denied(&self, backup: &Backup) -> Option<Hold> {
-        let denied = backup.to.iter().filter(|to| self.is_denied(&to.account));
-        denied.map(|to| self.account(Vendor::S3, Some(&to.account))).find_map(Result::err)
+        let stores = self.stores(backup).ok()?;
+        let denied = stores.into_iter().filter(|store| self.is_denied(store));
+        denied.map(|store| self.account(Vendor::S3, Some(store))).find_map(Result::err)
     }
 
     /// A namespace always has labels: where there are none, it was not seen, and nothing is known of its grants.
@@ -95,15 +99,24 @@ impl Ask<'_> {
         seen && self.world.accounts.get(account).is_some_and(|account| !account.allowed)
     }
 
-    /// Whether there is something that backups are made of.
+    /// Whether a release of now makes a backup first. Before the first one there may be nothing to lose.
     pub fn backs_up(self) -> bool {
-        self.saas.spec.backup.is_some() && self.sqlite().is_some()
+        let proven = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.proven.is_some());
+        proven || (self.saas.spec.backup.is_some() && self.sqlite().is_some())
+    }
+
+    /// The accounts that a backup goes to: those named, else the default.
+    fn stores<'a>(&'a self, backup: &'a Backup) -> Result<Vec<&'a str>, Hold> {
+        match backup.to.is_empty() {
+            true => Ok(vec![self.account(Vendor::S3, None)?.0]),
+            false => Ok(backup.to.iter().map(|to| to.account.as_str()).collect()),
+        }
     }
 
     /// The S3 accounts that a backup may use, each with readable credentials.
     fn targets(&self, backup: &Backup) -> Result<Vec<(&str, &Account)>, Hold> {
-        let granted = backup.to.iter().filter(|to| !self.is_denied(&to.account));
-        let accounts = granted.map(|to| self.account(Vendor::S3, Some(&to.account)));
+        let granted = self.stores(backup)?.into_iter().filter(|store| !self.is_denied(store));
+        let accounts = granted.map(|store| self.account(Vendor::S3, Some(store)));
         accounts
             .map(|found| {
                 let (name, account) = found?;
@@ -118,8 +131,6 @@ impl Ask<'_> {
     /// # Errors
     /// There is nothing to back up, or no account that it may go to.
     pub fn backup_container(self, before_release: bool) -> Result<Container, Hold> {
-        let nothing =
-            || Hold::person("NothingToBackUp", "there is no `backup` or no `database.sqlite`: add both blocks");
         let (backup, source) = self.saas.spec.backup.as_ref().zip(self.database_source()).ok_or_else(nothing)?;
         let proven = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.proven.is_some());
         let mut tags = self.tags();
@@ -137,16 +148,16 @@ impl Ask<'_> {
         Ok(self.with_credentials(container, backup))
     }
 
-    fn drill_container(self) -> Option<Container> {
-        let backup = self.saas.spec.backup.as_ref()?;
+    fn drill_container(self) -> Result<Container, Hold> {
+        let backup = self.saas.spec.backup.as_ref().ok_or_else(nothing)?;
         let task = DrillTask {
-            target: self.task_targets(backup).ok()?.into_iter().next()?,
+            target: self.task_targets(backup)?.into_iter().next().ok_or_else(nowhere)?,
             tags: self.tags(),
             snapshot: None,
             workdir: PathBuf::from(SCRATCH),
             limits: Limits::default(),
         };
-        Some(self.with_credentials(self.worker("drill", &task), backup))
+        Ok(self.with_credentials(self.worker("drill", &task), backup))
     }
 
     fn tags(self) -> Tags {
@@ -171,10 +182,9 @@ impl Ask<'_> {
                 credentials: Some(folder),
             })
         });
-        let none = || Hold::person("NoTarget", "`backup.to` names no account that may be used: see BackupReady");
         Some(targets.collect::<Vec<_>>())
             .filter(|targets| !targets.is_empty())
-            .ok_or_else(|| self.denied(backup).unwrap_or_else(none))
+            .ok_or_else(|| self.denied(backup).unwrap_or_else(nowhere))
     }
 
     /// Where the snapshots of this application stand in a bucket.
@@ -201,8 +211,8 @@ impl Ask<'_> {
     fn copied_accounts(self) -> BTreeSet<String> {
         let remembered = self.world.vault.as_ref().map(|vault| vault.ledger.accounts.clone()).unwrap_or_default();
         let left = remembered.into_iter().filter(|r| r.part == COPIES).map(|r| r.account);
-        let used = self.saas.spec.backup.iter().flat_map(|backup| backup.to.iter().map(|to| to.account.clone()));
-        left.chain(used).collect()
+        let used = self.saas.spec.backup.iter().filter_map(|backup| self.stores(backup).ok()).flatten();
+        left.chain(used.map(str::to_owned)).collect()
     }
 
     /// The Secrets that hold such copies.
@@ -237,17 +247,22 @@ impl Ask<'_> {
     /// Jobs of open requests.
     fn requested(self, steps: &mut Steps) {
         for operation in &self.world.operations {
-            let container = match operation.spec.kind() {
-                Some(OperationKind::Backup) => self.backup_container(false).ok(),
-                Some(OperationKind::Drill) => self.drill_container(),
-                _ => None,
-            };
+            let container = self.operation_container(operation).and_then(Result::ok);
             let (Some(container), Some(name)) = (container, self.operation_job(operation)) else { continue };
             let pod = self.pod(container, Runs::Once);
             match self.world.children.find(Kind::Job, &name) {
                 Some(_) => steps.keep(Kind::Job, name),
                 None => steps.declare(Manifest::new(Kind::Job, name, json!({"spec": self.job(pod)}))),
             }
+        }
+    }
+
+    /// What the Job of a request runs, or why it cannot; `None` where a request needs no Job.
+    pub fn operation_container(self, operation: &SaasOperation) -> Option<Result<Container, Hold>> {
+        match operation.spec.kind()? {
+            OperationKind::Backup => Some(self.backup_container(false)),
+            OperationKind::Drill => Some(self.drill_container()),
+            _ => None,
         }
     }
 
@@ -274,8 +289,7 @@ impl Ask<'_> {
                 steps.note(Note::Drill(drill));
             }
             if !told["ok"].as_bool().unwrap_or(false) {
-                let message = told["message"].as_str().unwrap_or("its pod ended with an error");
-                steps.note(Note::BackupFailed(format!("Job {job}: {message}")));
+                steps.note(Note::BackupFailed(format!("Job {job}: {}", Failure::told(told))));
             }
             if self.is_backup_job(job) {
                 steps.note(Note::Taken(job.clone()));
@@ -301,6 +315,16 @@ impl Ask<'_> {
         let known: Vec<String> = last.into_iter().chain(proven).collect();
         if known.is_empty() { "scheduled; none has run yet".into() } else { known.join("; ") }
     }
+}
+
+fn nothing() -> Hold {
+    let missing =
+        "there is no `backup` or no `database.sqlite` that it could keep: add both blocks, or ask for no backup";
+    Hold::person("NothingToBackUp", missing)
+}
+
+fn nowhere() -> Hold {
+    Hold::person("NoTarget", "`backup.to` names no account that may be used: see BackupReady")
 }
 
 fn is_same(copy: Option<&BTreeMap<String, SecretString>>, values: &BTreeMap<String, SecretString>) -> bool {
@@ -333,6 +357,9 @@ fn drill_of(told: &Value) -> Option<vault::Backup> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::SaasDeployment;
+    use crate::plan::tests::{saas, world};
+    use crate::world::World;
 
     fn told() -> Value {
         json!({
@@ -354,5 +381,47 @@ mod tests {
                 drop((backup_of(&told), drill_of(&told)));
             }
         });
+    }
+
+    fn s3(default: bool) -> Value {
+        json!({"default": default, "s3": {
+            "endpoint": "https://s3.example.com", "region": "r", "bucket": "b", "credentialsSecret": {"name": "s"},
+            "encryptionSecret": {"name": "e", "key": "k"},
+        }})
+    }
+
+    fn backed(backup: Value) -> SaasDeployment {
+        let sqlite = json!({"file": "/data/a.db", "size": "1Gi", "env": "DB"});
+        saas(json!({"database": {"sqlite": sqlite}, "backup": backup}))
+    }
+
+    #[test]
+    fn a_backup_goes_where_the_spec_says_else_to_the_default() {
+        let accounts = [("a", s3(false)), ("b", s3(true))];
+        let stores = |backup: Value, world: &World| {
+            let saas = backed(backup);
+            let ask = Ask { saas: &saas, world };
+            let targets = ask.task_targets(saas.spec.backup.as_ref().unwrap());
+            targets.map(|all| all.into_iter().map(|t| t.account).collect::<Vec<_>>()).map_err(|hold| hold.reason)
+        };
+        let schedule = "0 0 * * *";
+        let named = json!({"schedule": schedule, "to": [{"account": "a"}]});
+        assert_eq!(stores(named, &world(&accounts)), Ok(vec!["a".to_owned()]));
+        assert_eq!(stores(json!({"schedule": schedule}), &world(&accounts)), Ok(vec!["b".to_owned()]));
+        assert_eq!(stores(json!({"schedule": schedule}), &world(&accounts[..1])), Err("AccountMissing"));
+    }
+
+    #[test]
+    fn a_request_for_a_backup_of_nothing_says_so() {
+        let (saas, world) = (saas(json!({})), world(&[]));
+        let request = |spec| {
+            let operation = json!({"apiVersion": "golive.dev/v1alpha1", "kind": "SaasOperation", "metadata": {"name": "o"}, "spec": spec});
+            let operation: SaasOperation = serde_json::from_value(operation).unwrap();
+            let container = Ask { saas: &saas, world: &world }.operation_container(&operation);
+            container.map(|container| container.err().map(|hold| hold.reason))
+        };
+        assert_eq!(request(json!({"deployment": "app", "backup": {}})), Some(Some("NothingToBackUp")));
+        assert_eq!(request(json!({"deployment": "app", "drill": {}})), Some(Some("NothingToBackUp")));
+        assert_eq!(request(json!({"deployment": "app", "rotate": {"env": ["A"]}})), None);
     }
 }

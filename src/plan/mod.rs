@@ -14,6 +14,7 @@ pub mod names;
 pub mod payments;
 pub mod pod;
 pub mod release;
+pub mod rollback;
 pub mod secrets;
 pub mod solver;
 pub mod tls;
@@ -28,7 +29,7 @@ use serde_json::Value;
 use crate::api::SaasDeployment;
 use crate::fault::Hold;
 use crate::kinds::Kind;
-use crate::rows::{Change, Endpoint, Id, Monitor, Project, Record, RecordType, Zone};
+use crate::rows::{Change, Endpoint, Monitor, Project, Record, RecordType, Zone};
 use crate::vault::Note;
 use crate::vendors::acme::is_proof;
 use crate::world::World;
@@ -71,7 +72,7 @@ impl Part {
         Part::Gates,
     ];
 
-    /// The part's word in labels and metrics, as in the spec.
+    /// The part's word in labels and the scorecard, as in the spec.
     pub fn word(self) -> &'static str {
         match self {
             Part::Secrets => "secrets",
@@ -334,7 +335,7 @@ impl Ask<'_> {
             Part::Edge => Some(edge::plan(self)),
             Part::Payments => payments::plan(self),
             Part::Release => release::plan(self),
-            Part::App => Some(app::plan(self)),
+            Part::App => Some(rollback::plan(self)),
             Part::Backup => backup::plan(self),
             Part::Monitors => monitors::plan(self),
             Part::Cache | Part::Workers | Part::Mail | Part::Gates => unsupported::plan(self, part),
@@ -356,14 +357,6 @@ impl Ask<'_> {
 impl std::fmt::Display for Manifest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind.name(), self.name)
-    }
-}
-
-/// The id of a change's row, where it has one already.
-pub fn changed_id<T>(change: &Change<T>) -> Option<&Id> {
-    match change {
-        Change::Create(_) => None,
-        Change::Update(id, _) | Change::Delete(id) => Some(id),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::names::{hash_of, joined};
 use super::pod::{Container, Runs};
-use super::{Ask, Manifest, Steps, Verdict};
+use super::{Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Release, SmokeStep};
 use crate::child::Child;
 use crate::evidence::{Check, Failure, SmokeTask};
@@ -15,6 +15,8 @@ use crate::vault::Note;
 
 /// The annotation of a Deployment that names the revision which it runs.
 pub const REVISION: &str = "golive.dev/revision";
+/// The stage after the roll-out.
+const SMOKE: &str = "smoke";
 /// Revisions whose record is kept.
 const HISTORY: usize = 10;
 /// How long smoke checks are tried again: names and routes need a moment to be known everywhere.
@@ -51,14 +53,41 @@ impl Ask<'_> {
         if release.soak_minutes.is_some() {
             steps.wait(super::unsupported::hold("release.soakMinutes"));
         }
+        let busy = self.outlast(release, &mut steps);
         let jobs = self.stages_before(release).into_iter().chain(self.smoke_stages(release)).map(|stage| stage.job);
         jobs.filter(|job| self.world.children.find(Kind::Job, job).is_some())
             .for_each(|job| steps.keep(Kind::Job, job));
-        if self.before_rollout(release, &mut steps).is_some() {
+        if !busy && self.before_rollout(release, &mut steps).is_some() {
             self.after_rollout(release, &mut steps);
         }
         steps.evidence = format!("revision {} passed every stage", self.revision());
         Ok(steps)
+    }
+
+    /// A stage that an earlier revision began is left to end: no two migrations run at once, and none is killed half-way.
+    /// Gives whether there is one.
+    fn outlast(self, release: &Release, steps: &mut Steps) -> bool {
+        let under_way: Vec<&Child> =
+            self.world.children.of_kind(Kind::Job).filter(|job| self.is_at_work(job)).collect();
+        if under_way.is_empty() {
+            return false;
+        }
+        let now: Vec<String> = self.stages_before(release).into_iter().map(|stage| stage.job).collect();
+        let mut earlier = under_way.into_iter().filter(|job| !now.iter().any(|name| **name == *job.name)).peekable();
+        let busy = earlier.peek().is_some();
+        for job in earlier {
+            steps.keep(Kind::Job, job.name.to_string());
+            let message =
+                format!("Job {} of an earlier revision still runs: it is left to end, or delete it", job.name);
+            steps.wait(Hold::event("StageRunning", message));
+        }
+        busy
+    }
+
+    /// Whether a Job is that of a stage before a roll-out, and has not ended.
+    fn is_at_work(self, job: &Child) -> bool {
+        let smoke = job.name.strip_prefix(&self.name()).is_some_and(|rest| rest.starts_with("-smoke-"));
+        job.part == Some(Part::Release) && !smoke && self.job_outcome(&job.name).is_none()
     }
 
     /// Names what is released: a hash over everything whose change needs the stages again.
@@ -75,8 +104,24 @@ impl Ask<'_> {
     /// # Errors
     /// The environment is not complete, or a stage before the roll-out is not done.
     pub fn cleared_to_roll(self) -> Result<(), Hold> {
+        self.is_complete()?;
+        self.stages_are_done()
+    }
+
+    /// Whether pods have all that the spec says they need.
+    ///
+    /// # Errors
+    /// The environment is not complete, or not fit.
+    pub fn is_complete(self) -> Result<(), Hold> {
         self.values_are_fit()?;
-        self.nothing_missing()?;
+        self.nothing_missing()
+    }
+
+    /// Whether every stage before the roll-out is done for this revision.
+    ///
+    /// # Errors
+    /// One is not.
+    pub fn stages_are_done(self) -> Result<(), Hold> {
         let Some(release) = &self.saas.spec.release else { return Ok(()) };
         let ledger = &self.world.vault()?.ledger;
         let revision = self.revision();
@@ -94,7 +139,7 @@ impl Ask<'_> {
     fn stages_before(self, release: &Release) -> Vec<Stage> {
         let mut stages = Vec::new();
         if let Some(test) = &release.test {
-            stages.push(self.stage("test", &test.command, Ok(self.application("test"))));
+            stages.push(self.stage("test", &test.command, Ok(self.application("test").without_data())));
         }
         if release.backup_first.unwrap_or(false) && self.backs_up() {
             stages.push(self.stage("backup", &[], self.backup_container(true)));
@@ -119,7 +164,7 @@ impl Ask<'_> {
 
     /// The stages before the roll-out, strictly one after the other: `Some` once all are done.
     fn before_rollout(self, release: &Release, steps: &mut Steps) -> Option<()> {
-        steps.or_wait(self.values_are_fit().and_then(|()| self.nothing_missing()))?;
+        steps.or_wait(self.is_complete())?;
         self.stages_before(release).into_iter().try_for_each(|stage| self.run(stage, steps))
     }
 
@@ -128,14 +173,27 @@ impl Ask<'_> {
         if steps.waits.is_some() || release.smoke.is_empty() {
             return self.prove(steps);
         }
-        let open: Vec<Stage> = self.smoke_stages(release).into_iter().filter(|stage| !self.is_done(stage)).collect();
-        if let (false, Err(hold)) = (open.is_empty(), self.is_public()) {
+        let open = self.smoke_stages(release).into_iter().filter(|stage| !self.is_done(stage));
+        let (begun, fresh): (Vec<_>, Vec<_>) =
+            open.partition(|stage| self.world.children.find(Kind::Job, &stage.job).is_some());
+        for stage in begun {
+            self.run(stage, steps);
+        }
+        if let (false, Err(hold)) = (fresh.is_empty(), self.is_public()) {
             return steps.wait(hold);
         }
-        for stage in open {
+        for stage in fresh {
             self.run(stage, steps);
         }
         self.prove(steps);
+    }
+
+    /// Whether a check of the smoke test failed, and none is under way.
+    pub fn fails_smoke(self, release: &Release) -> bool {
+        let open = self.smoke_stages(release).into_iter().filter(|stage| !self.is_done(stage));
+        let begun = open.filter(|stage| self.world.children.find(Kind::Job, &stage.job).is_some());
+        let ended: Vec<_> = begun.map(|stage| self.job_outcome(&stage.job)).collect();
+        ended.iter().all(Option::is_some) && ended.iter().any(|outcome| matches!(outcome, Some(Err(_))))
     }
 
     /// Notes the revision as proven once nothing waits.
@@ -173,7 +231,7 @@ impl Ask<'_> {
     fn smoke_stage(self, key: &str, container: Container) -> Stage {
         let job = self.named(&format!("{key}-{}", self.revision()));
         let component = container.name.clone();
-        Stage { name: "smoke", key: key.to_owned(), job, component, container: Ok(container) }
+        Stage { name: SMOKE, key: key.to_owned(), job, component, container: Ok(container) }
     }
 
     fn smoke_task(self, checks: &[&SmokeStep]) -> SmokeTask {
@@ -216,7 +274,7 @@ impl Ask<'_> {
         }
         match self.job_outcome(&stage.job) {
             Some(Ok(())) => steps.note(Note::Stage(revision, stage.key, self.world.now)),
-            Some(Err(failure)) => steps.wait(self.failed(&stage, &failure.message)),
+            Some(Err(failure)) => steps.wait(self.failed(&stage, &failure.to_string())),
             None => steps.wait(self.running_stage(&stage, &revision)),
         }
         None
@@ -237,17 +295,18 @@ impl Ask<'_> {
 
     fn start(self, stage: &Stage, container: Container, steps: &mut Steps) {
         let mut spec = self.job(self.pod(container, Runs::Once));
-        spec["backoffLimit"] = json!(if stage.name == "smoke" { 2 } else { 0 });
+        spec["backoffLimit"] = json!(if stage.name == SMOKE { 2 } else { 0 });
         spec["activeDeadlineSeconds"] = json!(1800);
         steps.declare(Manifest::new(Kind::Job, stage.job.clone(), json!({"spec": spec})));
     }
 
     fn failed(self, stage: &Stage, message: &str) -> Hold {
         let (job, namespace) = (&stage.job, self.saas.metadata.namespace.clone().unwrap_or_default());
+        let back = if stage.name == SMOKE { format!("; {}", self.way_back()) } else { String::new() };
         Hold::person(
             "StageFailed",
             format!(
-                "stage {} failed: {message}. See `kubectl logs -n {namespace} job/{job}`; correct the spec, or run it again by `kubectl delete job -n {namespace} {job}`",
+                "stage {} failed: {message}{back}. See `kubectl logs -n {namespace} job/{job}`; correct the spec, or run it again by `kubectl delete job -n {namespace} {job}`",
                 stage.name
             ),
         )
@@ -259,9 +318,7 @@ impl Ask<'_> {
         if ended("Complete") {
             return Some(Ok(()));
         }
-        let told = self.world.outcomes.get(job).and_then(|told| serde_json::from_value(told.clone()).ok());
-        let silent = || Failure::new("Failed", "its pod ended with an error");
-        ended("Failed").then(|| Err(told.unwrap_or_else(silent)))
+        ended("Failed").then(|| Err(Failure::told(self.world.outcomes.get(job).unwrap_or(&Value::Null))))
     }
 
     /// Whether every workload runs this revision. Until it is declared, the pods that are rolled out are the old ones.
@@ -286,30 +343,47 @@ impl Ask<'_> {
         self.is_resolvable()
     }
 
+    /// The records of releases, the newest first.
+    fn releases(&self) -> Vec<&Child> {
+        let mut records: Vec<&Child> = self.world.children.of_kind(Kind::ControllerRevision).collect();
+        records.sort_by_key(|record| -number(record));
+        records
+    }
+
+    /// The revisions that are on record, the newest first.
+    pub fn released(self) -> Vec<String> {
+        let short = |record: &Child| record.name.strip_prefix(&self.named("")).unwrap_or(&record.name).to_owned();
+        self.releases().into_iter().map(short).collect()
+    }
+
     /// Keeps a ControllerRevision for each release: the history that kubectl knows.
     fn record(self, steps: &mut Steps) {
-        let revisions: Vec<_> = self.world.children.of_kind(Kind::ControllerRevision).collect();
-        let number = |o: &Child| o.field("/revision").and_then(Value::as_i64).unwrap_or(0);
-        let name = self.named(&self.revision());
-        let newest = revisions.iter().map(|o| number(o)).max().unwrap_or(0);
-        let known = self.world.children.find(Kind::ControllerRevision, &name).map(number);
-        let mut old: Vec<_> = revisions.iter().filter(|o| *o.name != *name).collect();
-        old.sort_by_key(|o| -number(o));
-        old.into_iter().take(HISTORY - 1).for_each(|o| steps.keep(Kind::ControllerRevision, o.name.to_string()));
-        match known {
-            Some(_) => steps.keep(Kind::ControllerRevision, name),
+        let (records, name) = (self.releases(), self.named(&self.revision()));
+        let newest = records.first().map_or(0, |record| number(record));
+        let old = records.into_iter().filter(|record| *record.name != *name);
+        old.take(HISTORY - 1).for_each(|record| steps.keep(Kind::ControllerRevision, record.name.to_string()));
+        match self.record_of(&self.revision()) {
+            Some(known) => steps.keep(Kind::ControllerRevision, known),
             None => {
-                let body = json!({"revision": newest + 1, "data": {"image": self.saas.spec.image, "revision": self.revision()}});
+                let spec = &self.saas.spec;
+                let data = json!({"image": spec.image, "revision": self.revision(), "spec": spec});
+                let body = json!({"revision": newest + 1, "data": data});
                 steps.declare(Manifest::new(Kind::ControllerRevision, name, body));
             }
         }
     }
 }
 
+/// The place of a record in the order of releases.
+fn number(record: &Child) -> i64 {
+    record.field("/revision").and_then(Value::as_i64).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::tests::{saas, world};
+    use crate::vault::Vault;
     use crate::world::World;
 
     /// A world with releases of these numbers on record.
@@ -330,5 +404,36 @@ mod tests {
         assert_eq!(kept, ["app-12", "app-11", "app-10", "app-9", "app-8", "app-7", "app-6", "app-5", "app-4"]);
         let record = steps.manifests.iter().find(|m| m.kind == Kind::ControllerRevision).unwrap();
         assert_eq!(record.body["revision"], 13);
+    }
+
+    fn stages(release: Value, world: &World) -> Vec<(&'static str, Result<Container, Hold>)> {
+        let sqlite = json!({"file": "/data/a.db", "size": "1Gi", "env": "DB"});
+        let saas = saas(json!({"release": release, "database": {"sqlite": sqlite}}));
+        let ask = Ask { saas: &saas, world };
+        let stages = ask.stages_before(saas.spec.release.as_ref().unwrap());
+        stages.into_iter().map(|stage| (stage.name, stage.container)).collect()
+    }
+
+    #[test]
+    fn the_test_of_a_release_touches_nobodys_data() {
+        let step = json!({"command": ["pytest"]});
+        let stages = stages(json!({"test": step, "migrate": step}), &world(&[]));
+        let data = |at: usize| {
+            let (volume, mount) = stages[at].1.as_ref().unwrap().volumes.first().unwrap();
+            (volume.get("emptyDir").is_some(), mount["mountPath"].clone())
+        };
+        assert_eq!((data(0), data(1)), ((true, json!("/data")), (false, json!("/data"))));
+    }
+
+    #[test]
+    fn a_release_waits_for_a_backup_that_cannot_be_made_once_there_is_something_to_lose() {
+        let mut world = world(&[]);
+        world.vault = Ok(Vault::default());
+        let first = json!({"backupFirst": true});
+        assert!(stages(first.clone(), &world).is_empty());
+        world.vault.as_mut().unwrap().ledger.proven = Some("r".into());
+        let stages = stages(first, &world);
+        assert_eq!(stages[0].0, "backup");
+        assert_eq!(stages[0].1.as_ref().err().map(|hold| hold.reason), Some("NothingToBackUp"));
     }
 }

@@ -48,7 +48,7 @@ impl Ask<'_> {
     }
 
     fn solver_policy(self) -> Value {
-        let admitted = json!([{"from": [self.gateway_peer()], "ports": [{"port": PORT, "protocol": "TCP"}]}]);
+        let admitted = json!([{"from": self.gateway_peers(), "ports": [{"port": PORT, "protocol": "TCP"}]}]);
         let pods = json!({"matchLabels": self.selector("solve")});
         json!({"spec": {"podSelector": pods, "policyTypes": ["Ingress"], "ingress": admitted}})
     }

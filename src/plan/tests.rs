@@ -10,7 +10,7 @@ use super::*;
 use crate::api::ProviderAccount;
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::rows::{Held, Mark};
+use crate::rows::{Held, Id, Mark};
 use crate::world::Account;
 
 /// The application `app` with this spec.

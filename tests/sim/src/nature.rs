@@ -108,7 +108,7 @@ fn route(object: &Value, now: Timestamp) -> Value {
     json!({"parents": list.iter().map(parent).collect::<Vec<_>>()})
 }
 
-/// A Job's pod starts, then ends; a solver goes on until it is removed.
+/// A Job's pod starts, then ends; a solver goes on until it is removed, and so does what runs an image with an `-endless` tag.
 fn job(cluster: &mut Cluster, object: &Object, now: Timestamp) -> Option<Value> {
     let status = &object.value["status"];
     if status["conditions"].is_array() {
@@ -118,25 +118,42 @@ fn job(cluster: &mut Cluster, object: &Object, now: Timestamp) -> Option<Value> 
         return Some(json!({"active": 1, "ready": 1, "startTime": second(now)}));
     }
     let container = &object.value["spec"]["template"]["spec"]["containers"][0];
-    if container["args"][0] == "solve" {
+    if container["args"][0] == "solve" || has_tag(&container["image"], "-endless") {
         return None;
     }
-    pod(cluster, object, &told(container, now), now);
-    let conditions =
-        json!([condition(&object.value, "SuccessCriteriaMet", now), condition(&object.value, "Complete", now)]);
-    Some(
-        json!({"succeeded": 1, "startTime": status["startTime"], "completionTime": second(now), "conditions": conditions}),
-    )
+    let fails = container["args"][0] == "smoke" && serves_broken(cluster, object.meta("namespace"));
+    let (code, message) = if fails { (1, BROKEN.to_owned()) } else { (0, told(container, now)) };
+    pod(cluster, object, (code, &message), now);
+    let ends = if fails { ["FailureTarget", "Failed"] } else { ["SuccessCriteriaMet", "Complete"] };
+    let conditions: Vec<Value> = ends.iter().map(|end| condition(&object.value, end, now)).collect();
+    let counted = if fails { "failed" } else { "succeeded" };
+    let mut ended = json!({"startTime": status["startTime"], "completionTime": second(now), "conditions": conditions});
+    ended[counted] = json!(1);
+    Some(ended)
 }
 
-/// The pod of a Job, which has ended well.
-fn pod(cluster: &mut Cluster, job: &Object, message: &str, now: Timestamp) {
+/// What a smoke test tells of an application that does not answer as it should.
+const BROKEN: &str = r#"{"ok":false,"reason":"SmokeFailed","message":"1 of 1 checks failed; health: GET /health answered 500 instead of 200"}"#;
+
+/// Whether an application in a namespace runs an image with a `-broken` tag.
+fn serves_broken(cluster: &Cluster, namespace: &str) -> bool {
+    let image = |object: &Object| object.value["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let here = cluster.of_kind("Deployment").filter(|object| object.meta("namespace") == namespace);
+    here.into_iter().any(|object| has_tag(&image(object), "-broken"))
+}
+
+fn has_tag(image: &Value, end: &str) -> bool {
+    image.as_str().is_some_and(|image| image.ends_with(end))
+}
+
+/// The pod of a Job, which has ended with an exit code and a message.
+fn pod(cluster: &mut Cluster, job: &Object, (code, message): (i32, &str), now: Timestamp) {
     let Some(resource) = Resource::of_kind("Pod") else { return };
     let name = format!("{}-{}", job.meta("name"), job.meta("uid").get(4..8).unwrap_or_default());
     let mut labels = job.value["spec"]["template"]["metadata"]["labels"].clone();
     labels["batch.kubernetes.io/job-name"] = json!(job.meta("name"));
     let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": job.meta("name"), "uid": job.meta("uid"), "controller": true}]);
-    let terminated = json!({"exitCode": 0, "message": message, "startedAt": second(now), "finishedAt": second(now)});
+    let terminated = json!({"exitCode": code, "message": message, "startedAt": second(now), "finishedAt": second(now)});
     let container = json!({
         "name": "main", "image": "x", "imageID": "x", "ready": false, "restartCount": 0, "state": {"terminated": terminated},
     });
@@ -144,7 +161,7 @@ fn pod(cluster: &mut Cluster, job: &Object, message: &str, now: Timestamp) {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": job.meta("namespace"), "labels": labels, "ownerReferences": owner},
         "spec": {"containers": []},
-        "status": {"phase": "Succeeded", "containerStatuses": [container]},
+        "status": {"phase": if code == 0 { "Succeeded" } else { "Failed" }, "containerStatuses": [container]},
     });
     cluster.store(resource, value, now);
 }
