@@ -1,8 +1,10 @@
 //! golive takes a small SaaS to production from one manifest, keeps it there and proves it.
 //!
-//! The modules in reading order. `observe` is the only reader and the only clock, `plan` is pure,
-//! `apply` is the only writer and makes no choices, `report` is pure. What may use a clock, randomness, the environment or
-//! a client of its own says so in place: clippy.toml denies it everywhere else.
+//! Read `api` first, then `controller`, and what a pass goes through: `observe` gathers a `world` and is the only
+//! clock, `plan` is pure, `apply` makes no choices and writes all that a plan calls for, `report` is pure. Beside
+//! `apply`, `controller` writes the finalizer, statuses and events, `lease` the Lease, and `standing` the statuses of
+//! ProviderAccounts. What may use a clock, randomness, the environment or a client of its own says so in place:
+//! clippy.toml denies it everywhere else.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 

@@ -115,7 +115,7 @@ pub struct CloudflareAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HttpsUrl")]
     pub endpoint: Option<String>,
-    /// caBundle holds the certificates to trust at `endpoint`.
+    /// caBundle holds certificates to trust at `endpoint`, beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
 }
@@ -138,7 +138,7 @@ pub struct AcmeAccount {
     /// externalAccountBinding ties the account to one that you have at the CA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_account_binding: Option<ExternalAccountBinding>,
-    /// caBundle holds the certificates to trust at `directory`.
+    /// caBundle holds certificates to trust at `directory`, beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
     /// profile is the kind of certificate to ask for, such as `shortlived`.
@@ -170,7 +170,7 @@ pub struct StripeAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HttpsUrl")]
     pub endpoint: Option<String>,
-    /// caBundle holds the certificates to trust at `endpoint`.
+    /// caBundle holds certificates to trust at `endpoint`, beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
 }
@@ -193,7 +193,7 @@ pub struct UptimeRobotAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HttpsUrl")]
     pub endpoint: Option<String>,
-    /// caBundle holds the certificates to trust at `endpoint`.
+    /// caBundle holds certificates to trust at `endpoint`, beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
 }
@@ -216,7 +216,7 @@ pub struct S3Account {
     pub credentials_secret: SecretName,
     /// encryptionSecret holds the password that backups are encrypted with.
     pub encryption_secret: SecretKey,
-    /// caBundle holds the certificates to trust at `endpoint`.
+    /// caBundle holds the certificates to trust at `endpoint`, in the place of the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
 }
@@ -237,7 +237,7 @@ pub struct SentryAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HttpsUrl")]
     pub endpoint: Option<String>,
-    /// caBundle holds the certificates to trust at `endpoint`.
+    /// caBundle holds certificates to trust at `endpoint`, beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
 }
@@ -252,7 +252,7 @@ pub struct PostmarkAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HttpsUrl")]
     pub endpoint: Option<String>,
-    /// caBundle holds the certificates to trust at `endpoint`.
+    /// caBundle holds certificates to trust at `endpoint`, beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
 }
@@ -267,7 +267,7 @@ pub struct ResendAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HttpsUrl")]
     pub endpoint: Option<String>,
-    /// caBundle holds the certificates to trust at `endpoint`.
+    /// caBundle holds certificates to trust at `endpoint`, beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
 }
@@ -285,7 +285,7 @@ pub struct SesAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HttpsUrl")]
     pub endpoint: Option<String>,
-    /// caBundle holds the certificates to trust at `endpoint`.
+    /// caBundle holds certificates to trust at `endpoint`, beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
 }
@@ -305,7 +305,7 @@ pub struct RazorpayAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HttpsUrl")]
     pub endpoint: Option<String>,
-    /// caBundle holds the certificates to trust at `endpoint`.
+    /// caBundle holds certificates to trust at `endpoint`, beside the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<CaBundle>,
 }

@@ -12,7 +12,7 @@ pub struct Backup {
     /// schedule has the five fields of cron, in UTC.
     #[schemars(with = "Schedule")]
     pub schedule: String,
-    /// keepDays is how long a backup is kept; the newest proven one is kept for ever.
+    /// keepDays is how long a backup is kept; the newest verified one is kept for ever.
     #[serde(default = "keep_days")]
     #[schemars(with = "Int<1, 3650>")]
     pub keep_days: i32,

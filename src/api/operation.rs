@@ -74,7 +74,7 @@ pub struct RestoreRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ObjectName")]
     pub account: Option<String>,
-    /// snapshot is the id of the backup; the newest proven one where nothing is said.
+    /// snapshot is the id of the backup; the newest verified one where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Word")]
     pub snapshot: Option<String>,

@@ -38,12 +38,12 @@ impl Snapshot {
         self.id.starts_with(short) || self.original.as_deref().is_some_and(|id| id.starts_with(short))
     }
 
-    /// Whether it was proven to restore, and is not a safety copy.
+    /// Whether it was verified, and is not a safety copy.
     pub fn proven(&self) -> bool {
         self.is(VERIFIED) && !self.is(BEFORE_RESTORE)
     }
 
-    /// Whether it was proven to restore to something that a user would want back.
+    /// Whether it was verified to hold something that a user would want back.
     pub fn sound(&self) -> bool {
         self.proven() && !self.is(SUSPICIOUS)
     }
