@@ -192,7 +192,8 @@ mod tests {
             let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "status": {"conditions": [condition]}});
             podless(&Child::new(Kind::Job, serde_json::from_value(job).unwrap()))
         };
-        let late = json!({"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "it took too long"});
+        let late =
+            json!({"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "it took too long"});
         assert_eq!(ended(late), json!({"reason": "DeadlineExceeded", "message": "it took too long"}));
         assert_eq!(ended(json!({"type": "Complete", "status": "True"}))["reason"], "Interrupted");
     }

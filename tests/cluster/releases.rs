@@ -22,6 +22,7 @@ pub fn pass_or_stop(stage: &Stage) -> Outcome<()> {
     assert_eq!(self::pods(stage)?, pods, "pods of the version before were touched");
     assert_eq!(version(stage)?, "2.4.0");
     stops(stage, "2.5.2-broken", "smoke")?;
+    gives_way(stage)?;
     release(stage, "2.4.0")?;
     stage.live(NAME, NAME)?;
     assert_eq!((version(stage)?.as_str(), rows(stage)?.as_str()), ("2.4.0", "1"), "the row of 2.3.0 is still there");
@@ -80,6 +81,21 @@ fn stops(stage: &Stage, version: &str, at: &str) -> Outcome<()> {
     assert!(ready["message"].as_str().is_some_and(|text| text.starts_with("ReleaseReady: ")), "{ready}");
     stage.event(NAME, "StageFailed", &format!("stage {at} failed"))?;
     health(stage).map(drop)
+}
+
+/// What does not pass its smoke test gives way to the version before; the spec still says what is wanted.
+fn gives_way(stage: &Stage) -> Outcome<()> {
+    until(Duration::from_secs(120), || Ok((version(stage)? == "2.4.0").then_some(())))?;
+    stage.condition((NAME, NAME), "AppReady", ("True", ""))?;
+    let saas = stage.saas(NAME, NAME)?;
+    let (release, wanted) = (&saas["status"]["release"], &saas["spec"]["image"]);
+    assert_eq!(
+        (&release["stage"], wanted),
+        (&json!("RolledBack"), &json!("registry.example.com/csvboard:2.5.2-broken"))
+    );
+    let held = stage.condition((NAME, NAME), "ReleaseReady", ("False", "StageFailed"))?;
+    assert!(held["message"].as_str().is_some_and(|text| text.contains("csvboard:2.4.0) runs again")), "{held}");
+    Ok(())
 }
 
 fn health(stage: &Stage) -> Outcome<Value> {

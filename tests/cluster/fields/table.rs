@@ -79,7 +79,7 @@ fn pods() -> Vec<Field> {
             "port",
             2,
             [json!(8000), json!(8080)],
-            Shown::Object("networkpolicy/fields", "/spec/ingress/1/ports/0/port"),
+            in_container("/spec/template/spec/containers/0/ports/0/containerPort"),
             [json!(8000), json!(8080), json!(8000)],
         ),
         field(
