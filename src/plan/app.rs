@@ -66,6 +66,10 @@ impl Ask<'_> {
             steps.or_wait(self.is_rolled_out(&workload));
         }
         self.cron_jobs(steps);
+        // What the spec has dropped serves until its successors do.
+        if steps.waits.is_some() {
+            self.stay(steps);
+        }
     }
 
     /// Keeps everything of this part as it is, also what the spec does not name any more.
@@ -279,6 +283,12 @@ impl Ask<'_> {
             }
             None => Err(Hold::event("RollingOut", format!("{name} is being created"))),
         }
+    }
+
+    /// Whether a workload has pods that answer, or is to have none.
+    pub fn has_pods(self, name: &str) -> bool {
+        let number = |pointer| self.world.field(Kind::Deployment, name, pointer).and_then(Value::as_i64);
+        number("/spec/replicas") == Some(0) || number("/status/availableReplicas").unwrap_or(0) > 0
     }
 
     /// Whether every pod that runs has the environment of now.

@@ -174,8 +174,23 @@ impl<'a> Ask<'a> {
         cache.into_iter().chain(SECURITY_HEADERS.into_iter().filter(|_| wanted)).collect()
     }
 
-    /// Which path leads to which Service.
+    /// Whether the secure routes may be declared as they are to be: every host has its certificate, and pods stand wherever
+    /// they lead. Those of a process that is new do not at first, and where there are routes these lead to who served before.
+    fn may_turn(self) -> bool {
+        let stands = |kind| self.world.children.find(kind, &self.name()).is_some();
+        let serves = stands(Kind::HttpRoute) || stands(Kind::Ingress);
+        self.is_secured().is_ok() && (!serves || self.routes().iter().all(|lead| self.has_pods(&lead.service)))
+    }
+
+    /// Which path leads to which Service: of the revision that runs.
     fn routes(self) -> Vec<Leads> {
+        match self.former() {
+            Ok(Some(former)) => Ask { saas: &former, ..self }.declared_routes(),
+            _ => self.declared_routes(),
+        }
+    }
+
+    fn declared_routes(self) -> Vec<Leads> {
         let spec = &self.saas.spec;
         let lead = |workload: &Workload<'_>, routes: &[crate::api::Route]| {
             let leads = routes.iter().map(|r| Leads {

@@ -208,7 +208,7 @@ impl<'a> Ask<'a> {
 
     /// Declares an Ingress that takes HTTPS. While the certificate is missing, one that is there stays.
     fn declare_secure(self, mut ingress: Manifest, steps: &mut Steps) {
-        if self.is_secured().is_err() {
+        if !self.may_turn() {
             return steps.keep(Kind::Ingress, ingress.name);
         }
         ingress.annotations.insert(TLS.to_owned(), "true".to_owned());
