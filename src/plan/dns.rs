@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::claims::Vendor;
-use super::diff::diff;
+use super::diff::{Difference, diff};
 use super::{Action, Ask, Steps, Verdict};
 use crate::api::Adopt;
 use crate::fault::Hold;
@@ -142,7 +142,8 @@ impl Ask<'_> {
         let remembered = Remembered { part: "dns".into(), account: account.clone(), zone: Some(zone.name.clone()) };
         let Some(table) = steps.or_wait(self.table(&zone.name)) else { return };
         let adopt = self.saas.spec.dns.as_ref().map(|dns| dns.adopt).unwrap_or(Adopt::Never);
-        let Some(changes) = steps.or_wait(diff(rows, table, &self.world.mark, adopt)) else { return };
+        let Difference { changes, taken } = diff(rows, table, &self.world.mark, adopt);
+        taken.into_iter().for_each(|hold| steps.wait(hold));
         let known = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.accounts.contains(&remembered));
         if !rows.is_empty() && !known {
             steps.note(Note::Account(remembered.clone()));
@@ -214,3 +215,6 @@ impl Ask<'_> {
         self.account(Vendor::Cloudflare, self.saas.spec.dns.as_ref().and_then(|dns| dns.account.as_deref()))
     }
 }
+
+#[cfg(test)]
+mod tests;
