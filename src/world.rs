@@ -45,7 +45,7 @@ pub struct World {
     pub sources: BTreeMap<Source, Seen<Option<BTreeMap<String, SecretString>>>>,
     /// The accounts, with whether this object may use each.
     pub accounts: BTreeMap<String, Account>,
-    /// Hosts of the spec that an older SaasDeployment claims: host to `namespace/name`.
+    /// Hosts of the spec that another SaasDeployment has: host to `namespace/name`.
     pub rivals: BTreeMap<String, String>,
     /// For each host of the spec, the zone that holds it; `None` where no account of ours does.
     pub zones: BTreeMap<String, Seen<Option<HostedZone>>>,
