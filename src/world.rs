@@ -15,8 +15,8 @@ use crate::fault::{Hold, Seen};
 use crate::ground::Facts;
 use crate::kinds::Kind;
 use crate::objects::Children;
-use crate::rows::{Endpoint, Held, Mark, Monitor, Project, Record, Zone};
-use crate::vault::{Vault, Webhook};
+use crate::rows::{Endpoint, Held, Id, Mark, Monitor, Project, Record, Zone};
+use crate::vault::{Remembered, Vault, Webhook};
 use crate::vendors::acme::Progress;
 
 /// The table of a vendor as last listed, shared by all passes.
@@ -47,10 +47,11 @@ pub struct World {
     pub accounts: BTreeMap<String, Account>,
     /// Hosts of the spec that another SaasDeployment has: host to `namespace/name`.
     pub rivals: BTreeMap<String, String>,
-    /// For each host of the spec, the zone that holds it; `None` where no account of ours does.
+    /// For each host of the spec, the zone that holds it; `None` where no account of ours does. And by [`left_at`] the
+    /// zones where rows of ours may be left, with the account by way of which they are read and written now.
     pub zones: BTreeMap<String, Seen<Option<HostedZone>>>,
-    /// The records of each zone in use, by zone name.
-    pub records: BTreeMap<String, Seen<Table<Record>>>,
+    /// The records of each zone in use, by the vendor's id of it: two accounts may have zones of one name.
+    pub records: BTreeMap<Id, Seen<Table<Record>>>,
     /// Webhook endpoints, by account.
     pub endpoints: BTreeMap<String, Seen<Table<Endpoint>>>,
     /// Uptime monitors, by account.
@@ -106,6 +107,11 @@ pub struct HostedZone {
     pub account: String,
     /// The zone.
     pub zone: Zone,
+}
+
+/// Where the zones of [`World::zones`] have one in which rows of ours may be left.
+pub fn left_at(remembered: &Remembered) -> String {
+    format!("zone:{}/{}", remembered.account, remembered.zone.as_deref().unwrap_or_default())
 }
 
 /// A certificate under way: what was stored before each step, and how far the CA says it is.

@@ -37,7 +37,7 @@ fn moved(table: impl Fn(&Mark) -> Vec<Held<Record>>) -> World {
     config.addresses = vec!["192.0.2.2".into()];
     world.config = config.into();
     world.zones = HOSTS.iter().map(|host| ((*host).to_owned(), Ok(Some(hosted("dns", "z"))))).collect();
-    world.records.insert("example.org".into(), Ok(table(&world.mark).into()));
+    world.records.insert(Id("z".into()), Ok(table(&world.mark).into()));
     world
 }
 
@@ -85,4 +85,40 @@ fn a_name_that_a_stranger_took_holds_no_other_name_and_no_proof() {
     assert_eq!(changes.iter().filter(|(_, change)| proof(change)).count(), 1);
     let moved = Change::Update(Id("1".into()), address("app.example.org", "192.0.2.2"));
     assert!(changes.len() == 2 && changes.contains(&("dns".into(), moved)), "{changes:?}");
+}
+
+#[test]
+fn what_is_left_at_another_account_goes_once_the_wanted_records_stand() {
+    let mut world = moved(|_| Vec::new());
+    let ours = world.mark.clone();
+    let note =
+        |account: &str| Remembered { part: "dns".into(), account: account.into(), zone: Some("example.org".into()) };
+    world.vault.as_mut().unwrap().ledger.accounts = [note("dns"), note("old")].into();
+    world.zones.insert(left_at(&note("old")), Ok(Some(hosted("old", "y"))));
+    let old = vec![held("1", Some(&ours), address("app.example.org", "192.0.2.1"))];
+    world.records.insert(Id("y".into()), Ok(old.into()));
+    let made = |host: &str| ("dns".to_owned(), Change::Create(address(host, "192.0.2.2")));
+    assert_eq!(told(&world).0, HOSTS.map(made));
+    let new = HOSTS.map(|host| held(host, Some(&ours), address(host, "192.0.2.2")));
+    world.records.insert(Id("z".into()), Ok(new.to_vec().into()));
+    assert_eq!(told(&world), (vec![("old".into(), Change::Delete(Id("1".into())))], None));
+    world.records.insert(Id("z".into()), Err(crate::fault::Fault::Unreachable("down".into())));
+    assert_eq!(told(&world), (Vec::new(), Some("Unreachable")));
+}
+
+#[test]
+fn of_two_accounts_that_lead_to_one_zone_the_one_in_use_is_remembered() {
+    let mut world = moved(|ours| HOSTS.map(|host| held(host, Some(ours), address(host, "192.0.2.2"))).into());
+    let note =
+        |account: &str| Remembered { part: "dns".into(), account: account.into(), zone: Some("example.org".into()) };
+    world.zones.insert(left_at(&note("old")), Ok(Some(hosted("dns", "z"))));
+    let noted = |world: &World| {
+        let saas = app();
+        let steps = plan(Ask { saas: &saas, world }).unwrap().ok().unwrap();
+        format!("{:?}", steps.actions)
+    };
+    world.vault.as_mut().unwrap().ledger.accounts = [note("old")].into();
+    assert_eq!(noted(&world), format!("{:?}", [Action::Note(vec![Note::Account(note("dns"))])]));
+    world.vault.as_mut().unwrap().ledger.accounts = [note("dns"), note("old")].into();
+    assert_eq!(noted(&world), format!("{:?}", [Action::Note(vec![Note::Forget(note("old"))])]));
 }
