@@ -60,6 +60,8 @@ pub struct World {
     pub projects: BTreeMap<String, Seen<Table<Project>>>,
     /// The certificate in the TLS Secret; `None` where there is none, or none that can be read.
     pub certificate: Seen<Option<Certificate>>,
+    /// Where that certificate came from; `None` where golive did not note it.
+    pub origin: Option<Origin>,
     /// The key and order of a certificate that is being issued.
     pub order: Seen<Option<Pending>>,
     /// When the CA wants the certificate renewed; `None` where it does not say.
@@ -114,6 +116,15 @@ pub fn left_at(remembered: &Remembered) -> String {
     format!("zone:{}/{}", remembered.account, remembered.zone.as_deref().unwrap_or_default())
 }
 
+/// Who issued a certificate, and to which account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The ACME account.
+    pub account: String,
+    /// The address of the CA's directory.
+    pub directory: String,
+}
+
 /// A certificate under way: what was stored before each step, and how far the CA says it is.
 #[derive(Clone, Debug)]
 pub struct Pending {
@@ -150,6 +161,7 @@ impl World {
             monitors: BTreeMap::new(),
             projects: BTreeMap::new(),
             certificate: Ok(None),
+            origin: None,
             order: Ok(None),
             window: None,
             published: BTreeMap::new(),
