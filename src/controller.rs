@@ -21,7 +21,6 @@ use crate::cluster::{self, MANAGER, within};
 use crate::fault::{Fault, Seen};
 use crate::ground::{Ground, Plot, Site};
 use crate::kinds::Kind;
-use crate::latest::Latest;
 use crate::metrics::Metrics;
 use crate::objects::{Cache, MANAGED_BY, Presence};
 use crate::observe::Observer;
@@ -45,8 +44,6 @@ pub struct Context {
     pub recorder: Recorder,
     /// Counters.
     pub metrics: Metrics,
-    /// What was written to SaasDeployments and no watch has brought yet.
-    pub latest: Latest,
     /// What is not told yet.
     pub patience: Patience,
     /// How often each is looked at.
@@ -177,7 +174,7 @@ async fn pass(saas: Arc<SaasDeployment>, context: Arc<Context>) -> Result<Action
     }
     let span = info_span!("pass", namespace = saas.namespace(), name = saas.name_any());
     let started = Instant::now();
-    let result = step(context.latest.of(saas), &context).instrument(span.clone()).await;
+    let result = step(context.observer.latest.of(saas), &context).instrument(span.clone()).await;
     context.metrics.passed(started.elapsed(), result.is_ok());
     if let Err(fault) = &result {
         span.in_scope(|| warn!("{fault}"));
@@ -297,13 +294,13 @@ async fn hold(context: &Context, saas: &SaasDeployment) -> Seen<Arc<SaasDeployme
     if saas.status.as_ref().is_none_or(|status| status.observed_generation < 1) {
         context.observer.vaults.begin(&held, context.observer.outside.now());
     }
-    Ok(context.latest.wrote(held))
+    Ok(context.observer.latest.wrote(held))
 }
 
 async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
     let others = saas.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
     context.metrics.gone(saas);
-    context.latest.forget(saas);
+    context.observer.latest.forget(saas);
     context.observer.vaults.forget(saas);
     context.observer.placed.lock().await.remove(&saas.uid().unwrap_or_default());
     match set_finalizers(&context.observer, saas, others).await {
@@ -334,7 +331,7 @@ async fn tell(context: &Context, ask: Ask<'_>, report: Report) -> Result<Action,
     if news {
         let object = status_object(saas, "SaasDeployment", json!(report.status));
         let written = write_status(&api_of(&context.observer, saas), &saas.name_any(), object).await?;
-        written.map(|written| context.latest.wrote(written));
+        written.map(|written| context.observer.latest.wrote(written));
     }
     say_all(context, saas, &report.events).await;
     Ok(Action::requeue(report.again))

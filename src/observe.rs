@@ -1,12 +1,13 @@
 //! The only reader and the only clock: gathers the World of one pass. What cannot be seen becomes an `Err` in it.
 
+mod claims;
 mod cluster;
 mod issuing;
 mod rows;
 
 pub use issuing::text;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::fault::Seen;
 use crate::ground::Ground;
 use crate::kinds::Kind;
+use crate::latest::Latest;
 use crate::objects::{Cache, Owner, Presence};
 use crate::outside::Outside;
 use crate::plan::Ask;
@@ -49,6 +51,8 @@ pub struct Observer {
     pub ground: Arc<Ground>,
     /// All SaasDeployments: for claims on hosts.
     pub deployments: Store<SaasDeployment>,
+    /// What was written to SaasDeployments and no watch has brought yet.
+    pub latest: Latest,
     /// All namespaces: their labels decide on accounts.
     pub namespaces: Store<Namespace>,
     /// Vaults that were read before.
@@ -147,23 +151,6 @@ impl Observer {
         Ok(find(&api, namespace).await?.map(|ns| ns.labels().clone()).unwrap_or_default())
     }
 
-    /// Hosts of this object that an older one claims.
-    fn rivals(&self, saas: &SaasDeployment) -> BTreeMap<String, String> {
-        let (ours, age) = (hosts(saas).collect::<BTreeSet<_>>(), age(saas));
-        let mut rivals = BTreeMap::new();
-        if ours.is_empty() {
-            return rivals;
-        }
-        for other in self.deployments.state() {
-            let mut shared = hosts(&other).filter(|host| ours.contains(host)).peekable();
-            if shared.peek().is_some() && other.uid() != saas.uid() && self::age(&other) < age {
-                let label = format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any());
-                rivals.extend(shared.map(|host| (host.clone(), label.clone())));
-            }
-        }
-        rivals
-    }
-
     /// Open requests for this object, oldest first.
     fn operations_of(&self, saas: &SaasDeployment) -> Vec<SaasOperation> {
         let ours = |o: &SaasOperation| o.namespace() == saas.namespace() && o.spec.deployment == saas.name_any();
@@ -179,14 +166,4 @@ impl Observer {
         let path = self.config.trust_file.as_ref()?;
         std::fs::read_to_string(path).inspect_err(|e| tracing::warn!("{}: {e}", path.display())).ok()
     }
-}
-
-/// The hosts that an object claims.
-fn hosts(saas: &SaasDeployment) -> impl Iterator<Item = &String> {
-    saas.spec.domains.iter().chain(&saas.spec.redirect_from)
-}
-
-/// Which of two claims is older: by creation, then by uid.
-fn age(saas: &SaasDeployment) -> (Option<Timestamp>, Option<String>) {
-    (saas.creation_timestamp().map(|t| t.0), saas.uid())
 }

@@ -164,6 +164,7 @@ impl Operator {
             cache: cache.clone(),
             ground: ground.clone(),
             deployments: controller.store(),
+            latest: Latest::default(),
             operations,
             namespaces,
             vaults: Vaults::default(),
@@ -183,7 +184,6 @@ impl Operator {
             observer,
             recorder,
             metrics: Metrics::new(registry),
-            latest: Latest::default(),
             patience: Patience::default(),
             pace: Pace::default(),
         });

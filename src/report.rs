@@ -220,6 +220,7 @@ fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, Stat
         conditions,
         observed_generation: ask.saas.metadata.generation.unwrap_or_default(),
         url: ask.url(),
+        hosts: ask.own_hosts(),
         release: Some(release(ask)),
         certificate,
         backups,

@@ -111,6 +111,11 @@ pub trait Row: Clone + PartialEq + fmt::Debug + Send + Sync {
     fn bars(&self, _stranger: &Self) -> bool {
         false
     }
+
+    /// Whether that other row of ours stays as it is where a stranger's row bars this one.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
 }
 
 /// A row to be made: whose it will be, and a key under which a repeated request has one effect
@@ -227,6 +232,11 @@ impl Row for Record {
             && routes(&self.kind)
             && routes(&stranger.kind)
             && (alias || self.kind == stranger.kind)
+    }
+
+    /// Half of a name's rows would lead half of its visitors elsewhere.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.name == other.name
     }
 }
 

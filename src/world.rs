@@ -15,8 +15,8 @@ use crate::fault::{Hold, Seen};
 use crate::ground::Facts;
 use crate::kinds::Kind;
 use crate::objects::Children;
-use crate::rows::{Endpoint, Held, Mark, Monitor, Project, Record, Zone};
-use crate::vault::{Vault, Webhook};
+use crate::rows::{Endpoint, Held, Id, Mark, Monitor, Project, Record, Zone};
+use crate::vault::{Remembered, Vault, Webhook};
 use crate::vendors::acme::Progress;
 
 /// The table of a vendor as last listed, shared by all passes.
@@ -45,12 +45,13 @@ pub struct World {
     pub sources: BTreeMap<Source, Seen<Option<BTreeMap<String, SecretString>>>>,
     /// The accounts, with whether this object may use each.
     pub accounts: BTreeMap<String, Account>,
-    /// Hosts of the spec that an older SaasDeployment claims: host to `namespace/name`.
+    /// Hosts of the spec that another SaasDeployment has: host to `namespace/name`.
     pub rivals: BTreeMap<String, String>,
-    /// For each host of the spec, the zone that holds it; `None` where no account of ours does.
+    /// For each host of the spec, the zone that holds it; `None` where no account of ours does. And by [`left_at`] the
+    /// zones where rows of ours may be left, with the account by way of which they are read and written now.
     pub zones: BTreeMap<String, Seen<Option<HostedZone>>>,
-    /// The records of each zone in use, by zone name.
-    pub records: BTreeMap<String, Seen<Table<Record>>>,
+    /// The records of each zone in use, by the vendor's id of it: two accounts may have zones of one name.
+    pub records: BTreeMap<Id, Seen<Table<Record>>>,
     /// Webhook endpoints, by account.
     pub endpoints: BTreeMap<String, Seen<Table<Endpoint>>>,
     /// Uptime monitors, by account.
@@ -59,6 +60,8 @@ pub struct World {
     pub projects: BTreeMap<String, Seen<Table<Project>>>,
     /// The certificate in the TLS Secret; `None` where there is none, or none that can be read.
     pub certificate: Seen<Option<Certificate>>,
+    /// Where that certificate came from; `None` where golive did not note it.
+    pub origin: Option<Origin>,
     /// The key and order of a certificate that is being issued.
     pub order: Seen<Option<Pending>>,
     /// When the CA wants the certificate renewed; `None` where it does not say.
@@ -110,6 +113,20 @@ pub struct HostedZone {
     pub zone: Zone,
 }
 
+/// Where the zones of [`World::zones`] have one in which rows of ours may be left.
+pub fn left_at(remembered: &Remembered) -> String {
+    format!("zone:{}/{}", remembered.account, remembered.zone.as_deref().unwrap_or_default())
+}
+
+/// Who issued a certificate, and to which account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The ACME account.
+    pub account: String,
+    /// The address of the CA's directory.
+    pub directory: String,
+}
+
 /// A certificate under way: what was stored before each step, and how far the CA says it is.
 #[derive(Clone, Debug)]
 pub struct Pending {
@@ -146,6 +163,7 @@ impl World {
             monitors: BTreeMap::new(),
             projects: BTreeMap::new(),
             certificate: Ok(None),
+            origin: None,
             order: Ok(None),
             window: None,
             published: BTreeMap::new(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::app::Replicas;
-use super::shape::{Atomic, Int, Long, Moment, Text, Word};
+use super::shape::{Atomic, Host, Int, Long, Moment, Text, Word};
 
 /// A sentence for people.
 pub(super) type Message = Text<32768>;
@@ -96,6 +96,10 @@ pub struct SaasDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Text<1024>")]
     pub url: Option<String>,
+    /// hosts lists the hosts that are this application's: no other one that names them had them first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Atomic<Host, 100>")]
+    pub hosts: Vec<String>,
     /// release tells which revision runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseStatus>,

@@ -19,6 +19,17 @@ use crate::objects::{MANAGED_BY, OWNER};
 use crate::observe::Observer;
 use crate::plan::{AcmeStep, Ask};
 use crate::vendors::acme::{self, AcmeAccess, Issuer};
+use crate::world::Origin;
+
+/// The annotations of a certificate's Secret that say where it came from.
+const ACCOUNT: &str = "golive.dev/acme-account";
+const DIRECTORY: &str = "golive.dev/acme-directory";
+
+/// Where a certificate came from. Earlier versions did not note it.
+pub fn origin(secret: &Secret) -> Option<Origin> {
+    let note = |key: &str| secret.annotations().get(key).cloned();
+    Some(Origin { account: note(ACCOUNT)?, directory: note(DIRECTORY)? })
+}
 
 /// What is stored of a certificate under way.
 pub struct Order {
@@ -215,7 +226,10 @@ impl Steps<'_> {
     async fn serve(&self, chain: String, order: &Order) -> Seen<()> {
         let name = self.ask.tls_name();
         let values = [("tls.crt".to_owned(), chain), ("tls.key".to_owned(), order.key.expose_secret().to_owned())];
-        let object = secret(&name, "kubernetes.io/tls", values, json!({MANAGED_BY: "golive", OWNER: self.ask.name()}));
+        let labels = json!({MANAGED_BY: "golive", OWNER: self.ask.name()});
+        let mut object = secret(&name, "kubernetes.io/tls", values, labels);
+        let directory = self.observer.accounts.acme(&order.account)?.directory;
+        object["metadata"]["annotations"] = json!({ACCOUNT: order.account, DIRECTORY: directory});
         let found = secrets::seen(&self.api, self.ask, &name).await?;
         // What others keep beside the two, a key store say, stays.
         let stands = found.as_ref().map(|secret| Stands { keys: Vec::new(), ..Stands::of(secret) });

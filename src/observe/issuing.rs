@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt as _};
 
 use super::Observer;
 use crate::api::SaasDeployment;
-use crate::apply::certificate::{Order, issuer};
+use crate::apply::certificate::{Order, issuer, origin};
 use crate::apply::secrets;
 use crate::certificate::{Certificate, Window};
 use crate::cluster::find;
@@ -46,8 +46,10 @@ impl Observer {
         let (tls, order) = (ask.tls_name(), Order::secret_name(ask));
         let (held, pending) = tokio::join!(find(&api, &tls), secrets::seen(&api, ask, &order));
         let held = held.and_then(|secret| fits(ask, secret));
+        let noted = held.as_ref().ok().and_then(Option::as_ref).and_then(origin);
         let chain = held.map(|secret| secret.and_then(|s| text(&s, "tls.crt")));
         world.certificate = chain.clone().map(|chain| chain.and_then(|chain| Certificate::read(&chain).ok()));
+        world.origin = noted;
         world.order = match pending {
             Ok(Some(secret)) => Ok(self.pending(&secret).await),
             Ok(None) => Ok(None),
@@ -94,8 +96,11 @@ impl Observer {
         answer
     }
 
-    /// When the CA wants the certificate renewed; asked as seldom as the CA wishes.
+    /// When the CA wants the certificate renewed; asked as seldom as the CA wishes. No CA knows those of another.
     async fn window(&self, ask: Ask<'_>, chain: &str, key: String) -> Option<Window> {
+        if ask.comes_from_elsewhere() {
+            return None;
+        }
         let now = ask.world.now;
         let known = self.windows.lock().await.get(&key).copied();
         if let Some((window, until)) = known

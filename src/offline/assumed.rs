@@ -149,7 +149,7 @@ fn assume_zones(saas: &SaasDeployment, world: &mut World) -> Vec<String> {
         let zone = Zone { id: Id(name.clone()), name, name_servers: Vec::new() };
         world.zones.insert(host, Ok(Some(HostedZone { account: account.clone(), zone })));
     }
-    world.records = names.iter().map(|name| (name.clone(), Ok(Arc::default()))).collect();
+    world.records = names.iter().map(|name| (Id(name.clone()), Ok(Arc::default()))).collect();
     names.into_iter().map(|name| format!("zone {name} in ProviderAccount {account}")).collect()
 }
 

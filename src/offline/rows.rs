@@ -10,8 +10,8 @@ use crate::rows::{Change, Endpoint, Held, Id, Mark, Project, Record, RecordType}
 use crate::vault::{Issued, Note, Webhook};
 use crate::world::{Table, World};
 
-/// Tables by account or zone.
-type Tables<T> = BTreeMap<String, Seen<Table<T>>>;
+/// Tables by account, or by the id of the zone.
+type Tables<K, T> = BTreeMap<K, Seen<Table<T>>>;
 
 /// Takes a change of a row.
 pub fn write(ask: Ask<'_>, (part, action): (Part, &Action), next: &mut World, happened: &mut Happened) {
@@ -19,9 +19,9 @@ pub fn write(ask: Ask<'_>, (part, action): (Part, &Action), next: &mut World, ha
     match action {
         Action::Records { zone, changes, .. } => {
             for change in changes {
-                let text = worded(&next.records, &zone.name, change, record);
+                let text = worded(&next.records, &zone.id, change, record);
                 happened.tell(part, format!("DNS record {text}"));
-                put(&mut next.records, &zone.name, mark, change);
+                put(&mut next.records, &zone.id, mark, change);
             }
         }
         Action::CreateEndpoint { account, endpoint, env, .. } => {
@@ -55,7 +55,7 @@ fn record(row: &Record) -> String {
     }
 }
 
-fn worded<T>(tables: &Tables<T>, at: &str, change: &Change<T>, text: impl Fn(&T) -> String) -> String {
+fn worded<K: Ord, T>(tables: &Tables<K, T>, at: &K, change: &Change<T>, text: impl Fn(&T) -> String) -> String {
     let held = |id: &Id| tables.get(at)?.as_ref().ok()?.iter().find(|held| held.id == *id).map(|held| text(&held.row));
     match change {
         Change::Create(row) => text(row),
@@ -64,7 +64,7 @@ fn worded<T>(tables: &Tables<T>, at: &str, change: &Change<T>, text: impl Fn(&T)
     }
 }
 
-fn put<T: Clone>(tables: &mut Tables<T>, at: &str, mark: &Mark, change: &Change<T>) {
+fn put<K: Ord, T: Clone>(tables: &mut Tables<K, T>, at: &K, mark: &Mark, change: &Change<T>) {
     let Some(Ok(table)) = tables.get_mut(at) else { return };
     let rows = Arc::make_mut(table);
     let held = |id: Id, row: &T| Held { id, mark: Some(mark.clone()), row: row.clone() };
@@ -90,7 +90,7 @@ fn endpoint_text(endpoint: &Endpoint, env: &str, vault: &str) -> String {
 }
 
 /// Makes an endpoint and stores its secret.
-fn issue(account: &str, endpoint: &Endpoint, env: &str, next: &mut World) {
+fn issue(account: &String, endpoint: &Endpoint, env: &str, next: &mut World) {
     let (mark, at) = (next.mark.clone(), next.now);
     put(&mut next.endpoints, account, &mark, &Change::Create(endpoint.clone()));
     let table = next.endpoints.get(account).and_then(|seen| seen.as_ref().ok());

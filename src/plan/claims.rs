@@ -94,7 +94,7 @@ impl Ask<'_> {
     /// Whether a host may be used by this object with this account.
     ///
     /// # Errors
-    /// An older SaasDeployment claims it, or the account's `allow.domains` does not name it.
+    /// Another SaasDeployment has it, or the account's `allow.domains` does not name it.
     pub fn may_use(&self, host: &str, account: &str) -> Result<(), Hold> {
         self.is_free(host)?;
         let domains =
@@ -112,12 +112,22 @@ impl Ask<'_> {
         }
     }
 
-    /// Whether nobody else claimed a host before.
+    /// The hosts that are this object's.
+    pub fn own_hosts(&self) -> Vec<String> {
+        self.hosts().into_iter().filter(|host| self.is_free(host).is_ok()).collect()
+    }
+
+    /// Whether nobody else has a host.
+    ///
+    /// # Errors
+    /// Another SaasDeployment had it first.
     pub fn is_free(&self, host: &str) -> Result<(), Hold> {
         match self.world.rivals.get(host) {
             Some(rival) => Err(Hold::event(
                 "HostClaimed",
-                format!("`{host}` is claimed by the older SaasDeployment {rival}: remove it from one of the two"),
+                format!(
+                    "`{host}` is claimed by SaasDeployment {rival}, which had it first: remove it from one of the two"
+                ),
             )),
             None => Ok(()),
         }
@@ -192,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_used_where_the_account_covers_it_and_nobody_older_has_it() {
+    fn a_host_is_used_where_the_account_covers_it_and_nobody_else_has_it() {
         let mut granted = stripe(true);
         granted["allow"] = json!({"domains": ["*.example.com"]});
         let mut world = world(&[("some", granted), ("any", stripe(false))]);

@@ -6,28 +6,40 @@ use crate::api::Adopt;
 use crate::fault::Hold;
 use crate::rows::{Change, Held, Mark, Row};
 
+/// How a table comes to be as wanted.
+#[derive(Debug, PartialEq)]
+pub struct Difference<T> {
+    /// What has to change. Deletes come first: they make room.
+    pub changes: Vec<Change<T>>,
+    /// A stranger's row that stands in the way and may not be adopted, told with the wanted one. All that goes together
+    /// with what it bars is left as it is.
+    pub taken: Option<Hold>,
+}
+
 /// The changes that lead from `have` (the whole table) to `want`, touching only rows of `mark`, and strangers' rows
-/// where `adopt` says so. Deletes come first: they make room.
-///
-/// # Errors
-/// A stranger's row stands in the way and may not be adopted; the message shows both rows.
-pub fn diff<T>(want: &[T], have: &[Held<T>], mark: &Mark, adopt: Adopt) -> Result<Vec<Change<T>>, Hold>
+/// where `adopt` says so.
+pub fn diff<T>(want: &[T], have: &[Held<T>], mark: &Mark, adopt: Adopt) -> Difference<T>
 where
     T: Row + std::fmt::Display,
 {
     let (ours, strangers): (Vec<_>, Vec<_>) = have.iter().partition(|held| held.is_of(mark));
-    let adopted = adopted(want, &strangers, adopt)?;
+    let in_the_way =
+        strangers.into_iter().filter_map(|held| Some((want.iter().find(|row| row.bars(&held.row))?, held)));
+    let (adopted, barring): (Vec<_>, Vec<_>) = in_the_way.partition(|(_, held)| may_adopt(want, held, adopt));
+    let is_free = |row: &T| !barring.iter().any(|(barred, _)| barred.goes_with(row));
+    let want = want.iter().filter(|row| is_free(row));
+    let have = ours.into_iter().chain(adopted.into_iter().map(|(_, held)| held)).filter(|held| is_free(&held.row));
     let mut changes = Vec::new();
-    for (want, ours) in by_key(want, ours.into_iter().chain(adopted)) {
-        changes.extend(match_up(want, ours, mark));
+    for (want, have) in by_key(want, have) {
+        changes.extend(match_up(want, have, mark));
     }
     changes.sort_by_key(|change| !matches!(change, Change::Delete(_)));
-    Ok(changes)
+    Difference { changes, taken: barring.first().map(|(row, held)| taken_by(*row, held)) }
 }
 
 type Group<'a, T> = (Vec<&'a T>, Vec<&'a Held<T>>);
 
-fn by_key<'a, T: Row>(want: &'a [T], ours: impl Iterator<Item = &'a Held<T>>) -> Vec<Group<'a, T>> {
+fn by_key<'a, T: Row>(want: impl Iterator<Item = &'a T>, ours: impl Iterator<Item = &'a Held<T>>) -> Vec<Group<'a, T>> {
     let mut groups: BTreeMap<T::Key, Group<'a, T>> = BTreeMap::new();
     for row in want {
         groups.entry(row.key()).or_insert_with(|| (Vec::new(), Vec::new())).0.push(row);
@@ -54,25 +66,13 @@ fn match_up<T: Row>(mut want: Vec<&T>, mut ours: Vec<&Held<T>>, mark: &Mark) -> 
     changed.chain(deleted).chain(created).collect()
 }
 
-/// The strangers' rows that become ours; refuses where one stands in the way and the policy keeps it.
-fn adopted<'a, T>(want: &[T], strangers: &[&'a Held<T>], adopt: Adopt) -> Result<Vec<&'a Held<T>>, Hold>
-where
-    T: Row + std::fmt::Display,
-{
-    let mut taken = Vec::new();
-    for held in strangers {
-        let Some(row) = want.iter().find(|row| row.bars(&held.row)) else { continue };
-        let allowed = match adopt {
-            Adopt::Never => false,
-            Adopt::IfIdentical => want.contains(&held.row),
-            Adopt::Always => true,
-        };
-        if !allowed {
-            return Err(taken_by(row, held));
-        }
-        taken.push(*held);
+/// Whether a stranger's row becomes ours.
+fn may_adopt<T: Row>(want: &[T], held: &Held<T>, adopt: Adopt) -> bool {
+    match adopt {
+        Adopt::Never => false,
+        Adopt::IfIdentical => want.contains(&held.row),
+        Adopt::Always => true,
     }
-    Ok(taken)
 }
 
 fn taken_by<T: Row + std::fmt::Display>(row: &T, held: &Held<T>) -> Hold {
@@ -108,7 +108,8 @@ mod tests {
     }
 
     fn run(want: &[Record], have: &[Held<Record>], adopt: Adopt) -> Result<Vec<Change<Record>>, Hold> {
-        diff(want, have, &mark("me"), adopt)
+        let Difference { changes, taken } = diff(want, have, &mark("me"), adopt);
+        taken.map_or(Ok(changes), Err)
     }
 
     #[test]
@@ -164,5 +165,39 @@ mod tests {
         let want = [record("_acme-challenge.a.example.com", "TXT", "proof")];
         let have = [held("1", None, record("_acme-challenge.a.example.com", "TXT", "theirs"))];
         assert_eq!(run(&want, &have, Adopt::Never), Ok(vec![Change::Create(want[0].clone())]));
+    }
+
+    #[test]
+    fn a_stranger_bars_one_name_and_all_else_goes_on() {
+        let want = [
+            record("taken.example.com", "A", "192.0.2.2"),
+            record("taken.example.com", "AAAA", "2001:db8::2"),
+            record("b.example.com", "A", "192.0.2.2"),
+            record("_acme-challenge.taken.example.com", "TXT", "proof"),
+        ];
+        let have = [
+            held("1", Some("me"), record("taken.example.com", "A", "192.0.2.1")),
+            held("2", None, record("taken.example.com", "A", "192.0.2.9")),
+            held("3", Some("me"), record("taken.example.com", "CNAME", "old.example.net")),
+            held("4", Some("me"), record("b.example.com", "A", "192.0.2.1")),
+            held("5", Some("me"), record("gone.example.com", "A", "192.0.2.1")),
+        ];
+        let Difference { changes, taken } = diff(&want, &have, &mark("me"), Adopt::Never);
+        let expected = [
+            Change::Delete(Id("5".into())),
+            Change::Create(want[3].clone()),
+            Change::Update(Id("4".into()), want[2].clone()),
+        ];
+        assert_eq!(changes, expected);
+        let hold = taken.unwrap();
+        assert!(hold.message.contains("192.0.2.9") && hold.message.contains("192.0.2.2"), "{}", hold.message);
+    }
+
+    #[test]
+    fn where_one_of_two_strangers_may_not_be_adopted_neither_is() {
+        let want = [record("a.example.com", "A", "192.0.2.1")];
+        let have = [held("1", None, want[0].clone()), held("2", None, record("a.example.com", "A", "192.0.2.9"))];
+        let Difference { changes, taken } = diff(&want, &have, &mark("me"), Adopt::IfIdentical);
+        assert!(changes.is_empty() && taken.is_some_and(|hold| hold.message.contains("192.0.2.9")));
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::claims::Vendor;
-use super::diff::diff;
+use super::diff::{Difference, diff};
 use super::{Action, Ask, Steps, Verdict};
 use crate::api::Adopt;
 use crate::fault::Hold;
-use crate::rows::{Change, Held, Record, RecordType};
+use crate::rows::{Change, Held, Id, Record, RecordType, Zone};
 use crate::vault::{Note, Remembered};
 use crate::vendors::acme::proof_name;
-use crate::world::HostedZone;
+use crate::world::{HostedZone, left_at};
 
 /// The TTL that leaves the choice to the vendor.
 const AUTOMATIC: u32 = 1;
@@ -32,10 +32,10 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
 /// every zone that the spec or the ledger leads to is looked at, and one that cannot be seen is waited for.
 pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
     let mut steps = Steps::default();
-    let mut zones: BTreeMap<&str, &HostedZone> = BTreeMap::new();
+    let mut zones: BTreeMap<&Id, &HostedZone> = BTreeMap::new();
     for seen in ask.world.zones.values() {
         match seen {
-            Ok(Some(hosted)) => drop(zones.insert(&hosted.zone.name, hosted)),
+            Ok(Some(hosted)) => drop(zones.insert(&hosted.zone.id, hosted)),
             Ok(None) => {}
             Err(fault) => steps.wait(fault.into()),
         }
@@ -45,26 +45,39 @@ pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
 }
 
 impl Ask<'_> {
-    fn records(self, left: Vec<HostedZone>) -> Verdict {
+    fn records(self, left: Vec<(Remembered, HostedZone)>) -> Verdict {
         self.world.vault()?;
         let mut steps = Steps::default();
-        let mut tables: BTreeMap<String, (HostedZone, Vec<Record>)> = BTreeMap::new();
+        let mut tables: BTreeMap<Id, (HostedZone, Vec<Record>)> = BTreeMap::new();
         for host in self.hosts() {
             let Some(hosted) = steps.or_wait(self.hosted(&host)).flatten() else { continue };
             let addresses = steps.or_wait(self.address_rows(&host));
             let rows = self.challenges(&host).into_iter().chain(addresses.into_iter().flatten());
-            tables.entry(hosted.zone.name.clone()).or_insert((hosted, Vec::new())).1.extend(rows);
-        }
-        for hosted in left {
-            tables.entry(hosted.zone.name.clone()).or_insert((hosted, Vec::new()));
+            tables.entry(hosted.zone.id.clone()).or_insert((hosted, Vec::new())).1.extend(rows);
         }
         let complete = steps.waits.is_none();
         for (hosted, rows) in tables.values() {
             self.zone_if(complete, hosted, rows, &mut steps);
         }
+        // What stands elsewhere goes once all that is wanted stands: the zone of another account may have the same name.
+        let stands = steps.waits.is_none() && !steps.actions.iter().any(|act| matches!(act, Action::Records { .. }));
+        for (remembered, hosted) in left {
+            if hosted.account != remembered.account {
+                self.forget_way(remembered, &hosted, &mut steps);
+            } else if !tables.contains_key(&hosted.zone.id) {
+                self.zone_if(stands, &hosted, &[], &mut steps);
+            }
+        }
         steps.upkeep = steps.actions.iter().all(|action| self.is_upkeep(action));
         steps.evidence = self.records_evidence(tables.values().map(|(_, rows)| rows.len()).sum());
         Ok(steps)
+    }
+
+    /// Forgets an account that leads to a zone to which another one leads, once that one is remembered.
+    fn forget_way(self, remembered: Remembered, hosted: &HostedZone, steps: &mut Steps) {
+        if self.remembers(&Remembered { account: hosted.account.clone(), ..remembered.clone() }) {
+            steps.note(Note::Forget(remembered));
+        }
     }
 
     /// Changes a zone. While not every wanted row is known, nothing is removed.
@@ -140,10 +153,11 @@ impl Ask<'_> {
     fn zone(self, hosted: &HostedZone, rows: &[Record], steps: &mut Steps) {
         let HostedZone { account, zone } = hosted;
         let remembered = Remembered { part: "dns".into(), account: account.clone(), zone: Some(zone.name.clone()) };
-        let Some(table) = steps.or_wait(self.table(&zone.name)) else { return };
+        let Some(table) = steps.or_wait(self.table(zone)) else { return };
         let adopt = self.saas.spec.dns.as_ref().map(|dns| dns.adopt).unwrap_or(Adopt::Never);
-        let Some(changes) = steps.or_wait(diff(rows, table, &self.world.mark, adopt)) else { return };
-        let known = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.accounts.contains(&remembered));
+        let Difference { changes, taken } = diff(rows, table, &self.world.mark, adopt);
+        taken.into_iter().for_each(|hold| steps.wait(hold));
+        let known = self.remembers(&remembered);
         if !rows.is_empty() && !known {
             steps.note(Note::Account(remembered.clone()));
         }
@@ -155,27 +169,29 @@ impl Ask<'_> {
         }
     }
 
-    fn table(&self, zone: &str) -> Result<&[Held<Record>], Hold> {
-        match self.world.records.get(zone) {
+    fn table(&self, zone: &Zone) -> Result<&[Held<Record>], Hold> {
+        match self.world.records.get(&zone.id) {
             Some(Ok(table)) => Ok(table.as_slice()),
             Some(Err(fault)) => Err(fault.into()),
             None => Err(Hold::event(
                 "ZoneMissing",
-                format!("zone `{zone}` was not found in any account that is granted here"),
+                format!("zone `{}` was not found in any account that is granted here", zone.name),
             )),
         }
     }
 
-    /// Zones in which rows of ours may stand.
-    fn remembered_zones(self) -> Vec<HostedZone> {
+    /// Zones in which rows of ours may stand, as they are remembered and as they are seen.
+    fn remembered_zones(self) -> Vec<(Remembered, HostedZone)> {
         let Ok(vault) = &self.world.vault else { return Vec::new() };
-        let zones = vault.ledger.accounts.iter().filter(|r| r.part == "dns").filter_map(|r| {
-            let name = r.zone.as_ref()?;
-            let found =
-                self.world.zones.values().flatten().flatten().find(|h| h.zone.name == *name && h.account == r.account);
-            found.cloned()
-        });
-        zones.collect()
+        let seen = |remembered: &Remembered| match self.world.zones.get(&left_at(remembered)) {
+            Some(Ok(Some(hosted))) => Some((remembered.clone(), hosted.clone())),
+            _ => None,
+        };
+        vault.ledger.accounts.iter().filter(|remembered| remembered.part == "dns").filter_map(seen).collect()
+    }
+
+    fn remembers(self, remembered: &Remembered) -> bool {
+        self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.accounts.contains(remembered))
     }
 
     /// Whether every host's record stands.
@@ -183,7 +199,7 @@ impl Ask<'_> {
         for host in self.hosts() {
             let Some(hosted) = self.hosted(&host)? else { continue };
             let wanted = self.address_rows(&host)?;
-            let table = self.table(&hosted.zone.name)?;
+            let table = self.table(&hosted.zone)?;
             let stands = |row: &Record| table.iter().any(|held| held.is_of(&self.world.mark) && held.row == *row);
             if !wanted.iter().all(stands) {
                 return Err(Hold::event(
@@ -214,3 +230,6 @@ impl Ask<'_> {
         self.account(Vendor::Cloudflare, self.saas.spec.dns.as_ref().and_then(|dns| dns.account.as_deref()))
     }
 }
+
+#[cfg(test)]
+mod tests;

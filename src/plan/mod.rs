@@ -259,7 +259,7 @@ impl Ask<'_> {
             Action::Records { zone, changes, .. } => changes.iter().all(|change| match change {
                 Change::Create(row) | Change::Update(_, row) => is_proof(&row.name),
                 Change::Delete(id) => {
-                    let table = self.world.records.get(&zone.name).and_then(|seen| seen.as_ref().ok());
+                    let table = self.world.records.get(&zone.id).and_then(|seen| seen.as_ref().ok());
                     table.is_some_and(|table| table.iter().any(|held| held.id == *id && is_proof(&held.row.name)))
                 }
             }),
@@ -361,4 +361,4 @@ impl std::fmt::Display for Manifest {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

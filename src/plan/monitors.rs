@@ -106,7 +106,7 @@ impl Ask<'_> {
                 None => Err(gone(&account)),
             };
             let Some(table) = steps.or_wait(table) else { continue };
-            let Some(changes) = steps.or_wait(diff(&rows, table, &self.world.mark, Adopt::Never)) else { continue };
+            let changes = diff(&rows, table, &self.world.mark, Adopt::Never).changes;
             self.remember_at("uptime", &account, (!rows.is_empty(), changes.is_empty()), steps);
             for change in changes {
                 self.uptime_change(&account, change, steps);

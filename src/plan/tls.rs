@@ -1,5 +1,5 @@
 //! The certificate: ordered when it is missing, does not cover every host, or the CA wants it renewed; each step rests on
-//! what the step before stored. The old certificate serves until the new one is verified.
+//! what the step before stored. One of another CA than the spec's is replaced too. The old certificate serves until the new one is verified.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -111,7 +111,19 @@ impl Ask<'_> {
     }
 
     fn is_due(self, certificate: &Certificate, names: &[String]) -> bool {
-        self.world.now >= self.renewal(certificate) || !names.iter().all(|name| certificate.covers(name))
+        self.comes_from_elsewhere()
+            || self.world.now >= self.renewal(certificate)
+            || !names.iter().all(|name| certificate.covers(name))
+    }
+
+    /// Whether the certificate came from another CA than that of the spec's account, or from another account than the
+    /// spec names. A default that moves between accounts at one CA is no reason to order everything anew.
+    pub fn comes_from_elsewhere(self) -> bool {
+        let Some(origin) = &self.world.origin else { return false };
+        let named = self.saas.spec.tls.as_ref().and_then(|tls| tls.account.as_deref());
+        let acme = self.account(Vendor::Acme, named).ok().and_then(|(_, account)| account.object.spec.acme.as_ref());
+        let is_moved = acme.is_some_and(|acme| acme.directory != origin.directory);
+        is_moved || (acme.is_some() && named.is_some_and(|named| named != origin.account))
     }
 
     /// The next step of an order.
@@ -159,8 +171,11 @@ impl Ask<'_> {
         self.is_renewal() && self.world.window.is_some()
     }
 
+    /// A CA takes an order for a renewal from the account that has the certificate which is replaced, and no other:
+    /// <https://www.rfc-editor.org/rfc/rfc9773.html#section-5>.
     fn is_renewal(self) -> bool {
-        matches!(&self.world.certificate, Ok(Some(c)) if self.certificate_names().iter().all(|n| c.covers(n)))
+        !self.comes_from_elsewhere()
+            && matches!(&self.world.certificate, Ok(Some(c)) if self.certificate_names().iter().all(|n| c.covers(n)))
     }
 
     fn within_limits(self, names: &[String]) -> Result<(), Hold> {

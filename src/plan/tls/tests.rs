@@ -7,7 +7,7 @@ use crate::certificate::Window;
 use crate::fault::Fault;
 use crate::plan::tests::{acme, saas, world};
 use crate::rows::{Id, Zone};
-use crate::world::{HostedZone, World};
+use crate::world::{HostedZone, Origin, World};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -157,4 +157,37 @@ fn a_certificate_that_the_user_brings_has_to_be_there_and_nothing_is_ordered() {
     assert_eq!(planned(&later()).waits.unwrap().reason, "CertificatePending");
     let steps = planned(&due(later(), &NAMES));
     assert!(steps.waits.is_none() && steps.actions.is_empty() && steps.evidence.contains("brought by the user"));
+}
+
+/// A fresh certificate from this account at this CA.
+fn fresh(account: &str, directory: &str) -> World {
+    let origin = Some(Origin { account: account.into(), directory: directory.into() });
+    World { window: None, origin, ..due(later(), &NAMES) }
+}
+
+#[test]
+fn a_certificate_of_another_ca_is_replaced_and_serves_meanwhile() {
+    let staging = fresh("ca", "https://staging.example.com");
+    let steps = planned(&staging).ok().unwrap();
+    assert!(steps.waits.is_none() && steps.upkeep, "it serves");
+    assert!(matches!(told(&staging).0[..], [AcmeStep::Intend { .. }]));
+    assert!(matches!(told(&ordered(staging, &NAMES, None)).0[..], [AcmeStep::Order { replaces: false, .. }]));
+    let known = World {
+        window: Some(Window { start: later().now, end: later().now + DAY, ask_again: Duration::ZERO }),
+        ..fresh("ca", "https://staging.example.com")
+    };
+    assert_eq!(held(&issued(known, 5)), Some("DuplicateLimit"), "to its CA it is no renewal");
+    assert!(told(&fresh("ca", "https://ca.example.com")).0.is_empty());
+    assert!(told(&World { origin: None, ..fresh("ca", "") }).0.is_empty(), "an earlier version noted nothing");
+}
+
+#[test]
+fn another_account_that_is_named_replaces_a_certificate_and_another_default_does_not() {
+    let named = |account: &str, world: &World| {
+        let saas = saas(json!({"domains": NAMES, "tls": {"account": account}}));
+        plan(Ask { saas: &saas, world }).unwrap().ok().unwrap().actions.len()
+    };
+    let world = fresh("ca", "https://ca.example.com");
+    assert_eq!((named("ca", &world), named("other", &world), named("missing", &world)), (0, 1, 0));
+    assert!(told(&fresh("other", "https://ca.example.com")).0.is_empty());
 }

@@ -65,8 +65,8 @@ impl Cast {
             "apply" => self.apply(rest),
             "delete" => {
                 let (kind, name) = rest.split_once(' ').ok_or_else(unclear)?;
-                let kind = kind_of(kind).ok_or_else(unclear)?;
-                Ok(Act::Delete { kind, namespace: self.namespace(), name: name.to_owned() })
+                let resource = Resource::of_kind(kind).ok_or_else(unclear)?;
+                Ok(Act::Delete { kind: resource.kind, namespace: self.namespace_of(resource), name: name.to_owned() })
             }
             "make" => Ok(Act::Apply(serde_json::from_str(rest).map_err(|e| format!("{rest}: {e}"))?)),
             "admit" => admit(rest).ok_or_else(unclear),
@@ -101,8 +101,13 @@ impl Cast {
         let (kind, rest) = rest.split_once(' ')?;
         let (name, change) = rest.split_once(' ')?;
         let resource = Resource::of_kind(kind)?;
-        let namespace = if resource.namespaced { self.namespace() } else { String::new() };
-        Some(Act::Edit(resource.kind, [namespace, name.to_owned()], serde_json::from_str(change).ok()?))
+        let place = [self.namespace_of(resource), name.to_owned()];
+        Some(Act::Edit(resource.kind, place, serde_json::from_str(change).ok()?))
+    }
+
+    /// Where an object of a kind is.
+    fn namespace_of(&self, resource: &Resource) -> String {
+        if resource.namespaced { self.namespace() } else { String::new() }
     }
 
     /// The namespace of whoever was applied.

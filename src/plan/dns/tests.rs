@@ -1,0 +1,124 @@
+use serde_json::json;
+
+use super::*;
+use crate::api::SaasDeployment;
+use crate::plan::tests::{saas, world};
+use crate::rows::{Id, Mark, Zone};
+use crate::vendors::acme::{self, Challenge, ChallengeState, Progress, Status};
+use crate::world::{Pending, World};
+
+const HOSTS: [&str; 2] = ["app.example.org", "www.example.org"];
+
+fn app() -> SaasDeployment {
+    saas(json!({"domains": HOSTS}))
+}
+
+fn cloudflare() -> serde_json::Value {
+    json!({"default": true, "cloudflare": {"accountId": "a", "tokenSecret": {"name": "s", "key": "k"}}})
+}
+
+fn hosted(account: &str, id: &str) -> HostedZone {
+    let zone = Zone { id: Id(id.into()), name: "example.org".into(), name_servers: Vec::new() };
+    HostedZone { account: account.into(), zone }
+}
+
+fn address(name: &str, ip: &str) -> Record {
+    Record { name: name.into(), kind: RecordType::A, content: ip.into(), proxied: false, ttl: AUTOMATIC }
+}
+
+fn held(id: &str, mark: Option<&Mark>, row: Record) -> Held<Record> {
+    Held { id: Id(id.into()), mark: mark.cloned(), row }
+}
+
+/// A world whose default account holds the zone of both hosts, with this table; the route has moved to another address.
+fn moved(table: impl Fn(&Mark) -> Vec<Held<Record>>) -> World {
+    let mut world = world(&[("dns", cloudflare())]);
+    let mut config = (*world.config).clone();
+    config.addresses = vec!["192.0.2.2".into()];
+    world.config = config.into();
+    world.zones = HOSTS.iter().map(|host| ((*host).to_owned(), Ok(Some(hosted("dns", "z"))))).collect();
+    world.records.insert(Id("z".into()), Ok(table(&world.mark).into()));
+    world
+}
+
+/// The CA waits for a proof of this host.
+fn proving(mut world: World, host: &str) -> World {
+    let challenge = Challenge {
+        name: host.into(),
+        wildcard: false,
+        kind: acme::Kind::Dns01,
+        token: "t".into(),
+        proof: "p".into(),
+        status: ChallengeState::Pending,
+        error: None,
+    };
+    let progress = Progress { status: Status::Pending, names: [].into(), challenges: vec![challenge], error: None };
+    let (names, url) = (vec![host.to_owned()], Some("https://ca.example.com/order/1".to_owned()));
+    let pending = Pending { names, account: "ca".into(), at: world.now, url, progress: Some(Ok(progress)) };
+    world.order = Ok(Some(pending));
+    world
+}
+
+/// The changes of the zones, by account, and why the part waits.
+fn told(world: &World) -> (Vec<(String, Change<Record>)>, Option<&'static str>) {
+    let saas = app();
+    let steps = plan(Ask { saas: &saas, world }).unwrap().ok().unwrap();
+    let of = |action: &Action| match action {
+        Action::Records { account, changes, .. } => changes.iter().map(|c| (account.clone(), c.clone())).collect(),
+        _ => Vec::new(),
+    };
+    (steps.actions.iter().flat_map(of).collect(), steps.waits.map(|hold| hold.reason))
+}
+
+#[test]
+fn a_name_that_a_stranger_took_holds_no_other_name_and_no_proof() {
+    let world = moved(|ours| {
+        vec![
+            held("1", Some(ours), address("app.example.org", "192.0.2.1")),
+            held("2", Some(ours), address("www.example.org", "192.0.2.1")),
+            held("3", None, address("www.example.org", "192.0.2.9")),
+        ]
+    });
+    let (changes, waits) = told(&proving(world, "www.example.org"));
+    assert_eq!(waits, Some("RecordTaken"));
+    let proof = |change: &Change<Record>| matches!(change, Change::Create(row) if row.name == "_acme-challenge.www.example.org");
+    assert_eq!(changes.iter().filter(|(_, change)| proof(change)).count(), 1);
+    let moved = Change::Update(Id("1".into()), address("app.example.org", "192.0.2.2"));
+    assert!(changes.len() == 2 && changes.contains(&("dns".into(), moved)), "{changes:?}");
+}
+
+#[test]
+fn what_is_left_at_another_account_goes_once_the_wanted_records_stand() {
+    let mut world = moved(|_| Vec::new());
+    let ours = world.mark.clone();
+    let note =
+        |account: &str| Remembered { part: "dns".into(), account: account.into(), zone: Some("example.org".into()) };
+    world.vault.as_mut().unwrap().ledger.accounts = [note("dns"), note("old")].into();
+    world.zones.insert(left_at(&note("old")), Ok(Some(hosted("old", "y"))));
+    let old = vec![held("1", Some(&ours), address("app.example.org", "192.0.2.1"))];
+    world.records.insert(Id("y".into()), Ok(old.into()));
+    let made = |host: &str| ("dns".to_owned(), Change::Create(address(host, "192.0.2.2")));
+    assert_eq!(told(&world).0, HOSTS.map(made));
+    let new = HOSTS.map(|host| held(host, Some(&ours), address(host, "192.0.2.2")));
+    world.records.insert(Id("z".into()), Ok(new.to_vec().into()));
+    assert_eq!(told(&world), (vec![("old".into(), Change::Delete(Id("1".into())))], None));
+    world.records.insert(Id("z".into()), Err(crate::fault::Fault::Unreachable("down".into())));
+    assert_eq!(told(&world), (Vec::new(), Some("Unreachable")));
+}
+
+#[test]
+fn of_two_accounts_that_lead_to_one_zone_the_one_in_use_is_remembered() {
+    let mut world = moved(|ours| HOSTS.map(|host| held(host, Some(ours), address(host, "192.0.2.2"))).into());
+    let note =
+        |account: &str| Remembered { part: "dns".into(), account: account.into(), zone: Some("example.org".into()) };
+    world.zones.insert(left_at(&note("old")), Ok(Some(hosted("dns", "z"))));
+    let noted = |world: &World| {
+        let saas = app();
+        let steps = plan(Ask { saas: &saas, world }).unwrap().ok().unwrap();
+        format!("{:?}", steps.actions)
+    };
+    world.vault.as_mut().unwrap().ledger.accounts = [note("old")].into();
+    assert_eq!(noted(&world), format!("{:?}", [Action::Note(vec![Note::Account(note("dns"))])]));
+    world.vault.as_mut().unwrap().ledger.accounts = [note("dns"), note("old")].into();
+    assert_eq!(noted(&world), format!("{:?}", [Action::Note(vec![Note::Forget(note("old"))])]));
+}
