@@ -81,7 +81,7 @@ impl Create<'_> {
             )));
         };
         let old = writer.webhook(self.env).await;
-        let current = Issued { id: created.id, at: ask.world.now };
+        let current = Issued { id: created.id, at: ask.time_of_making(self.env) };
         let previous = old.and_then(|webhook| webhook.current);
         let mut notes = Vec::new();
         if let (Some(env), Some(value), Some(_)) = (self.previous_env, writer.value(self.env).await, &previous) {
