@@ -230,7 +230,7 @@ impl Ask<'_> {
 
     /// A container of golive's own image that runs the subcommand `name`.
     pub fn worker(self, name: &str, task: &impl serde::Serialize) -> Container {
-        let task = serde_json::to_string(task).unwrap_or_default();
+        let task = verbatim(&serde_json::to_string(task).unwrap_or_default());
         Container {
             name: name.to_owned(),
             image: self.world.config.job_image.clone(),
@@ -240,6 +240,12 @@ impl Ask<'_> {
             ..Container::default()
         }
     }
+}
+
+/// A text that the kubelet hands on as it is: in values of variables it puts others for `$(NAME)`, and `$` for `$$`
+/// (<https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/>).
+fn verbatim(text: &str) -> String {
+    text.replace('$', "$$")
 }
 
 /// A CPU quantity in thousandths: `2`, `0.5`, `250m`.
@@ -257,11 +263,38 @@ fn millis(cpu: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::tests::{saas, world};
 
     #[test]
     fn cpu_quantities_are_read_in_thousandths() {
         let cases = [("2", 2000), ("0.5", 500), ("1.25", 1250), ("250m", 250), ("", 0)];
         cases.into_iter().for_each(|(cpu, expected)| assert_eq!(millis(cpu), expected, "{cpu}"));
+    }
+
+    /// As the kubelet expands values where no other variable is declared before:
+    /// <https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go>.
+    fn expanded(value: &str) -> String {
+        value.replace("$$", "$")
+    }
+
+    #[test]
+    fn a_task_reaches_its_pod_as_it_was_written() {
+        let (saas, world) = (saas(json!({})), world(&[]));
+        for text in ["a $$ sign", "$(TMPDIR)", "$$(X) and $Y", "$", "plain", "$$$"] {
+            let container = Ask { saas: &saas, world: &world }.worker("smoke", &json!({"json": text}));
+            let value = container.env[0]["value"].as_str().unwrap();
+            assert_eq!(value.matches('$').count(), 2 * text.matches('$').count(), "{value}");
+            let task: Value = serde_json::from_str(&expanded(value)).unwrap();
+            assert_eq!(task["json"], text);
+        }
+    }
+
+    #[test]
+    fn what_the_user_wrote_in_env_keeps_the_kubelets_meaning() {
+        let (saas, world) = (saas(json!({"env": {"A": "1", "B": "$(A) and $$"}})), world(&[]));
+        let mut container = Container::default();
+        Ask { saas: &saas, world: &world }.environment(&mut container, None);
+        assert!(container.env.contains(&json!({"name": "B", "value": "$(A) and $$"})), "{:?}", container.env);
     }
 
     #[test]
