@@ -222,7 +222,9 @@ impl Ask<'_> {
         let memory = asked.memory.unwrap_or_else(|| "256Mi".to_owned());
         let mut resources = json!({"requests": {"cpu": "50m", "memory": memory}, "limits": {"memory": memory}});
         if let Some(cpu) = asked.cpu {
-            resources["requests"]["cpu"] = json!(format!("{}m", (millis(&cpu) / 4).max(10)));
+            // A quarter, but no sliver; the API server refuses a request that is above its limit.
+            let limit = millis(&cpu);
+            resources["requests"]["cpu"] = json!(format!("{}m", (limit / 4).max(10).min(limit)));
             resources["limits"]["cpu"] = json!(cpu);
         }
         resources
@@ -295,6 +297,15 @@ mod tests {
         let mut container = Container::default();
         Ask { saas: &saas, world: &world }.environment(&mut container, None);
         assert!(container.env.contains(&json!({"name": "B", "value": "$(A) and $$"})), "{:?}", container.env);
+    }
+
+    #[test]
+    fn no_pod_requests_more_cpu_than_it_may_use() {
+        for (limit, request) in [("5m", "5m"), ("12m", "10m"), ("0.001", "1m"), ("250m", "62m"), ("2", "500m")] {
+            let (saas, world) = (saas(json!({"resources": {"cpu": limit}})), world(&[]));
+            let resources = Ask { saas: &saas, world: &world }.resources();
+            assert_eq!((&resources["requests"]["cpu"], &resources["limits"]["cpu"]), (&json!(request), &json!(limit)));
+        }
     }
 
     #[test]
