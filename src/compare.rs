@@ -161,8 +161,15 @@ fn is_named(list: &[Value]) -> bool {
     !list.is_empty() && list.iter().all(|value| name(value).is_some())
 }
 
+/// Whether the API server may leave out a field of this value: of types in Go it writes no empty ones, so that of
+/// `value: ""` in an environment nothing comes back.
 fn is_empty(value: &Value) -> bool {
-    value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+    match value {
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
 }
 
 /// `1000m` and `1`, `1024Mi` and `1Gi`: the API server writes quantities in its own way.
@@ -227,6 +234,19 @@ mod tests {
         assert_eq!(strays(found(json!({"a": "b", "c": "d"}), whole.clone())), "");
         assert_eq!(strays(found(json!({"a": "b"}), json!({APPLIED: "h"}))), "metadata.annotations[tls]");
         assert_eq!(strays(found(json!({"a": "x"}), whole)), "metadata.labels[a]");
+    }
+
+    #[test]
+    fn an_empty_text_that_the_api_server_left_out_is_no_difference() {
+        let strays = |found: Value, wanted: Value| {
+            let object = |env: Value| json!({"apiVersion": "v1", "kind": "K", "metadata": {}, "spec": {"env": [env]}});
+            Strays::of(&serde_json::from_value(object(found)).unwrap(), &object(wanted)).to_string()
+        };
+        assert_eq!(strays(json!({"name": "PROXY"}), json!({"name": "PROXY", "value": ""})), "");
+        let told = "spec.env[PROXY].value";
+        assert_eq!(strays(json!({"name": "PROXY", "value": "x"}), json!({"name": "PROXY", "value": ""})), told);
+        assert_eq!(strays(json!({"name": "PROXY"}), json!({"name": "PROXY", "value": " "})), told);
+        assert_eq!(strays(json!({"name": "PROXY"}), json!({"name": "PROXY", "value": false})), told);
     }
 
     #[test]

@@ -94,6 +94,7 @@ pub struct Resources {
     forbid(".singleton", "!has(self.singleton) || !self.singleton || (!has(self.autoscale) && (!has(self.replicas) || self.replicas <= 1))",
         "`singleton` allows one replica: remove `autoscale` and `replicas`"),
     forbid(".routes", "!has(self.routes) || self.routes.size() == 0 || has(self.port)", "`routes` need a `port` to go to: add the port that the process listens on"),
+    rule(".name", "self.name != 'solver'", "`solver` is the name of golive's own Service that answers a CA's challenges: give the process another name"),
 ]))]
 pub struct Process {
     /// name tells the process apart, in lower case.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SecretKey;
-use super::shape::{EnvName, FilePath, Int, Quantity, Text, one_of};
+use super::shape::{EnvName, FilePath, Int, Quantity, Text, one_of, rule};
 
 /// Where the application keeps its data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,9 +21,15 @@ pub struct Database {
     pub postgres: Option<Postgres>,
 }
 
-/// A database in a file.
+/// A database in a file. Its folder is mounted: Kubernetes takes no `:` in such a path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(".file", "self.file.matches('^(/[^/:]+){2,}$') && !self.file.matches('/[.]{1,2}(/|$)')",
+        "`file` must be in a folder below `/`, without `:`, `.`, `..` and empty names: move it to one such as `/data/app.db`"),
+    rule(".file", "!self.file.matches('^/(tmp|scratch|etc/golive)/')",
+        "`file` must not be below `/tmp`, `/scratch` or `/etc/golive`, where golive mounts volumes of its own: move it to a folder such as `/data`"),
+]))]
 pub struct Sqlite {
     /// file is the absolute path of the database; its directory becomes a volume.
     #[schemars(with = "FilePath")]

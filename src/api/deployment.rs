@@ -161,7 +161,7 @@ const NO_HOOKS: &str = "!has(self.payments) || !has(self.payments.stripe) || !ha
 
 /// What must hold between blocks.
 fn rules() -> Vec<Value> {
-    [replicas(), hosts(), names(), webhooks()].concat()
+    [replicas(), hosts(), names(), variables(), webhooks()].concat()
 }
 
 fn replicas() -> Vec<Value> {
@@ -224,6 +224,57 @@ fn names() -> Vec<Value> {
             "a variable of `secrets.generate` must not be in `env`: remove it from one of them",
         ),
     ]
+}
+
+/// What fills variables beside `env`: in CEL, whether a condition holds of each name.
+const FILLED: [fn(&dyn Fn(&str) -> String) -> String; 5] = [
+    |holds| holds("'PORT'"),
+    |holds| format!("({SQLITE} || {})", holds("self.database.sqlite.env")),
+    |holds| format!("(!has(self.monitors) || !has(self.monitors.sentry) || {})", holds("self.monitors.sentry.env")),
+    |holds| {
+        let (now, before) = (holds("g.env"), holds("g.keepPreviousAs"));
+        format!(
+            "(!has(self.secrets) || !has(self.secrets.generate) || self.secrets.generate.all(g, {now} && (!has(g.keepPreviousAs) || {before})))"
+        )
+    },
+    |holds| {
+        let (now, before) = (holds("w.secretEnv"), holds("w.previousSecretEnv"));
+        format!(
+            "({NO_HOOKS} || self.payments.stripe.webhooks.all(w, {now} && (!has(w.previousSecretEnv) || {before})))"
+        )
+    },
+];
+
+/// A list of variables takes each name once. One rule for each source but the first: none of its names is in `env`, or is
+/// one of a source before it.
+fn variables() -> Vec<Value> {
+    let blamed = [
+        (".env", "`PORT` is filled from `port`: remove it from `env`"),
+        (
+            ".database",
+            "`database.sqlite.env` must be neither in `env` nor `PORT`, which `port` fills: rename the variable",
+        ),
+        (
+            ".monitors",
+            "`monitors.sentry.env` must be a variable that nothing else fills, such as `env` or `database`: rename it",
+        ),
+        (
+            ".secrets",
+            "a variable of `secrets.generate` must be one that nothing else fills, such as `env`, `database` or `monitors`: rename it",
+        ),
+        (
+            ".payments",
+            "a variable of `payments.stripe.webhooks` must be one that nothing else fills, such as `env` or `secrets.generate`: rename it",
+        ),
+    ];
+    let once = |at: usize| {
+        FILLED[at](&|name| {
+            let others = FILLED[..at].iter().map(|filled| filled(&|other| format!("{name} != {other}")));
+            let free = format!("(!has(self.env) || !({name} in self.env))");
+            std::iter::once(free).chain(others).collect::<Vec<_>>().join(" && ")
+        })
+    };
+    blamed.into_iter().enumerate().map(|(at, (field, message))| rule(field, &once(at), message)).collect()
 }
 
 fn webhooks() -> Vec<Value> {

@@ -23,6 +23,10 @@ pub struct Payments {
 /// What is wanted at Stripe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(".webhooks", &format!("!has(self.webhooks) || self.webhooks.all(w, {})", differs_from_all()),
+        "`previousSecretEnv` must be a variable of its own, no other webhook's `secretEnv` or `previousSecretEnv`: rename it"),
+]))]
 pub struct Stripe {
     /// account is the ProviderAccount; the default one where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,6 +154,12 @@ pub struct StripeWebhook {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Word")]
     pub api_version: Option<String>,
+}
+
+/// In CEL, whether `w.previousSecretEnv` is no name of another secret: `secretEnv` tells the items of the list apart.
+fn differs_from_all() -> String {
+    let other = "o.secretEnv == w.secretEnv || (o.secretEnv != w.previousSecretEnv && (!has(o.previousSecretEnv) || o.previousSecretEnv != w.previousSecretEnv))";
+    format!("!has(w.previousSecretEnv) || self.webhooks.all(o, {other})")
 }
 
 impl Item for StripeWebhook {

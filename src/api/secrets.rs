@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::shape::{DataKey, EnvName, Int, Item, Keyed, ObjectName, Set};
+use super::shape::{DataKey, EnvName, Int, Item, Keyed, ObjectName, Set, rule};
 
 /// A number of days between two rotations.
 pub(super) type RotationDays = Int<1, 3650>;
@@ -11,6 +11,10 @@ pub(super) type RotationDays = Int<1, 3650>;
 /// Values that golive makes and values that must be given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(".generate", &format!("!has(self.generate) || self.generate.all(g, {})", differs_from_all()),
+        "`keepPreviousAs` must be a variable of its own, neither an `env` of `generate` nor another `keepPreviousAs`: rename it"),
+]))]
 pub struct Secrets {
     /// generate lists values that golive makes once and keeps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -45,6 +49,12 @@ pub struct Generate {
 
 fn bytes() -> i32 {
     32
+}
+
+/// In CEL, whether `g.keepPreviousAs` is no name of another value: `env` tells the items of the list apart.
+fn differs_from_all() -> String {
+    let other = "o.env == g.env || !has(o.keepPreviousAs) || o.keepPreviousAs != g.keepPreviousAs";
+    format!("!has(g.keepPreviousAs) || self.generate.all(o, o.env != g.keepPreviousAs && ({other}))")
 }
 
 impl Item for Generate {

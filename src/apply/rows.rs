@@ -38,9 +38,14 @@ async fn change(observer: &Observer, ask: Ask<'_>, action: &Action, writer: &Wri
                 result,
                 Err(Fault::Rejected(_) | Fault::Denied(_) | Fault::Throttled { .. } | Fault::Unreachable(_))
             );
-            let over = match change {
-                Change::Create(_) if nothing_made => writer.enter(vec![Note::Begun(begun_at(account), None)]).await,
-                _ => Ok(false),
+            let settled = match change {
+                Change::Create(_) => nothing_made,
+                Change::Delete(_) => result.is_ok() && ask.may_monitor_turn_up(account),
+                Change::Update(..) => false,
+            };
+            let over = match settled {
+                true => writer.enter(vec![Note::Begun(begun_at(account), None)]).await,
+                false => Ok(false),
             };
             (format!("uptime monitor {}", verb(change)), result.and_then(|made| over.map(|_| made)))
         }
@@ -81,7 +86,7 @@ impl Create<'_> {
             )));
         };
         let old = writer.webhook(self.env).await;
-        let current = Issued { id: created.id, at: ask.world.now };
+        let current = Issued { id: created.id, at: ask.time_of_making(self.env) };
         let previous = old.and_then(|webhook| webhook.current);
         let mut notes = Vec::new();
         if let (Some(env), Some(value), Some(_)) = (self.previous_env, writer.value(self.env).await, &previous) {

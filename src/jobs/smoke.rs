@@ -112,7 +112,7 @@ impl Clients {
         if !check.path.starts_with('/') {
             return Err(format!("the path {} must start with /", check.path));
         }
-        let redirect = (300..400).contains(&check.status);
+        let redirect = check.status.is_some_and(|status| (300..400).contains(&status));
         let client = if redirect { &self.staying } else { &self.following };
         let request = client.request(method, format!("{}{}", self.base, check.path));
         Ok(match &check.json {
@@ -141,21 +141,27 @@ fn client(policy: Policy) -> reqwest::Result<Client> {
     builder.build()
 }
 
-/// Follows at most five redirects, on the same host, and never from https to http.
+/// Follows at most five redirects, on the same host, and never from https to http. One that leads elsewhere is the answer;
+/// one after the other without an end is none.
 fn same_host(attempt: Attempt) -> reqwest::redirect::Action {
     let (from, to) = (attempt.previous().last(), attempt.url());
     let same =
         from.is_some_and(|from| from.host() == to.host() && !(from.scheme() == "https" && to.scheme() == "http"));
-    if same && attempt.previous().len() <= 5 { attempt.follow() } else { attempt.stop() }
+    match (same, attempt.previous().len()) {
+        (true, ..=5) => attempt.follow(),
+        (true, _) => attempt.error("more than five redirects"),
+        (false, _) => attempt.stop(),
+    }
 }
 
 /// Whether the answer is the expected one; else what is wrong with it.
 async fn verdict(check: &Check, answer: Response) -> Result<(), String> {
     let status = answer.status();
-    if status.as_u16() != check.status {
+    if !check.status.map_or(status.as_u16() < 400, |wanted| status.as_u16() == wanted) {
+        let wanted = check.status.map_or_else(|| "one below 400".to_owned(), |wanted| wanted.to_string());
         let target = answer.headers().get("location").and_then(|value| value.to_str().ok());
         let hint = target.map(|target| format!(" (to {target}, which is not followed)")).unwrap_or_default();
-        return Err(format!("{} {} answered {status}{hint} instead of {}", check.method, check.path, check.status));
+        return Err(format!("{} {} answered {status}{hint} instead of {wanted}", check.method, check.path));
     }
     let Some(wanted) = &check.contains else { return Ok(()) };
     let body = body(answer).await.map_err(|error| chain(&error.without_url()))?;

@@ -1,5 +1,8 @@
 //! Monitors: an uptime check from outside, a Sentry project for errors, and metrics where Prometheus is there.
 
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::claims::Vendor;
@@ -14,7 +17,10 @@ use crate::vault::{Note, Remembered};
 
 /// How long a monitor may be missing from UptimeRobot's lists after it was made: its own Terraform provider polls for
 /// up to 180 s (<https://github.com/uptimerobot/terraform-provider-uptimerobot>).
-const LAG: jiff::SignedDuration = jiff::SignedDuration::from_secs(180);
+const LAG: SignedDuration = SignedDuration::from_secs(180);
+
+/// How often such a monitor is looked for.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Plans the monitors.
 pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
@@ -107,7 +113,16 @@ impl Ask<'_> {
             };
             let Some(table) = steps.or_wait(table) else { continue };
             let changes = diff(&rows, table, &self.world.mark, Adopt::Never).changes;
-            self.remember_at("uptime", &account, (!rows.is_empty(), changes.is_empty()), steps);
+            let is_empty = rows.is_empty() && changes.is_empty();
+            if is_empty && self.may_monitor_turn_up(&account) {
+                let text = "UptimeRobot may have taken a monitor that it does not list yet: it is looked for until it must be listed, and then removed";
+                steps.wait(Hold::after("ListPending", LOOK, text));
+                continue;
+            }
+            self.remember_at("uptime", &account, (!rows.is_empty(), is_empty), steps);
+            if is_empty && self.monitor_begun(&account).is_some() {
+                steps.note(Note::Begun(begun_at(&account), None));
+            }
             for change in changes {
                 self.uptime_change(&account, change, steps);
             }
@@ -118,15 +133,26 @@ impl Ask<'_> {
     /// outcome must be known.
     fn uptime_change(self, account: &str, change: Change<Monitor>, steps: &mut Steps) {
         if matches!(change, Change::Create(_)) {
-            let what = begun_at(account);
-            let begun = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.begun.get(&what).copied());
-            if begun.is_some_and(|at| self.world.now.duration_since(at) < LAG) {
+            if self.monitor_begun(account).is_some_and(|at| self.world.now.duration_since(at) < LAG) {
                 let text = "UptimeRobot has taken the monitor and does not list it yet";
-                return steps.wait(Hold::after("ListPending", std::time::Duration::from_secs(5), text));
+                return steps.wait(Hold::after("ListPending", LOOK, text));
             }
-            steps.note(Note::Begun(what, Some(self.world.now)));
+            steps.note(Note::Begun(begun_at(account), Some(self.world.now)));
         }
         steps.act(Action::Monitor { account: account.to_owned(), change });
+    }
+
+    /// When the last create of a monitor was begun at an account.
+    fn monitor_begun(self, account: &str) -> Option<Timestamp> {
+        self.world.vault.as_ref().ok()?.ledger.begun.get(&begun_at(account)).copied()
+    }
+
+    /// Whether a monitor of ours may stand at an account and no list has shown it: it is listed late, and what was seen may
+    /// be a list of some time ago.
+    pub fn may_monitor_turn_up(self, account: &str) -> bool {
+        let refresh = i64::try_from(self.world.config.refresh_seconds).unwrap_or(i64::MAX);
+        let late = LAG.saturating_add(SignedDuration::from_secs(refresh));
+        self.monitor_begun(account).is_some_and(|at| self.world.now.duration_since(at) < late)
     }
 
     fn sentry_rows(self, used: Option<&str>, steps: &mut Steps) {
@@ -277,4 +303,72 @@ pub fn begun_at(account: &str) -> String {
 
 fn gone(account: &str) -> Hold {
     Hold::event("AccountMissing", format!("ProviderAccount `{account}` is gone: what golive made there cannot be seen"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::{saas, world};
+    use crate::rows::{Held, Id};
+    use crate::vault::Vault;
+    use crate::world::World;
+
+    fn remembered() -> Remembered {
+        Remembered { part: "uptime".into(), account: "up".into(), zone: None }
+    }
+
+    /// A world so many seconds after the create of a monitor was begun, where the vendor lists nothing.
+    fn after(seconds: i64) -> World {
+        let mut world = world(&[]);
+        let mut vault = Vault::default();
+        vault.enter(Note::Account(remembered()));
+        vault.enter(Note::Begun(begun_at("up"), Some(Timestamp::UNIX_EPOCH)));
+        world.vault = Ok(vault);
+        world.monitors.insert("up".into(), Ok(Vec::new().into()));
+        world.now = Timestamp::from_second(seconds).unwrap();
+        world
+    }
+
+    /// Why it waits, once the spec no longer asks for a monitor or the object goes, and what it then does.
+    fn unwanted(world: &World) -> [(Option<&'static str>, Vec<Action>); 2] {
+        let saas = saas(json!({}));
+        let ask = Ask { saas: &saas, world };
+        [plan(ask), farewell(ask)].map(|verdict| {
+            let steps = verdict.unwrap().ok().unwrap();
+            (steps.waits.map(|hold| hold.reason), steps.actions)
+        })
+    }
+
+    #[test]
+    fn a_monitor_that_is_not_listed_yet_is_looked_for_before_it_is_forgotten() {
+        for seconds in [0, 179, 239] {
+            for (waits, actions) in unwanted(&after(seconds)) {
+                assert!(waits == Some("ListPending") && actions.is_empty(), "{seconds} s: {waits:?} {actions:?}");
+            }
+        }
+        for (waits, actions) in unwanted(&after(240)) {
+            let mut vault = after(240).vault.unwrap();
+            for action in actions {
+                let Action::Note(notes) = action else { panic!("{action:?}") };
+                for note in notes {
+                    vault.enter(note);
+                }
+            }
+            assert_eq!((waits, vault.ledger), (None, Vault::default().ledger), "nothing is kept in mind");
+        }
+    }
+
+    #[test]
+    fn a_monitor_that_is_listed_is_removed_at_once() {
+        let mut world = after(1);
+        let row =
+            Monitor { name: "a".into(), url: "https://a.example".into(), every_seconds: 60, alert_after_seconds: 60 };
+        let held = Held { id: Id("7".into()), mark: Some(world.mark.clone()), row };
+        world.monitors.insert("up".into(), Ok(vec![held].into()));
+        for (waits, actions) in unwanted(&world) {
+            let removes =
+                |action: &Action| matches!(action, Action::Monitor { change: Change::Delete(id), .. } if id.0 == "7");
+            assert!(waits.is_none() && actions.len() == 1 && removes(&actions[0]), "{actions:?}");
+        }
+    }
 }

@@ -28,7 +28,9 @@ pub fn joined(base: &str, suffix: &str) -> String {
         return whole;
     }
     let kept: String = whole.chars().take(LONGEST - 9).collect();
-    format!("{}-{}", kept.trim_end_matches('-'), hash(whole.as_bytes(), 8))
+    // A part of a name that follows a dot may not begin with a hyphen:
+    // https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
+    format!("{}-{}", kept.trim_end_matches(['-', '.']), hash(whole.as_bytes(), 8))
 }
 
 impl Ask<'_> {
@@ -85,6 +87,19 @@ mod tests {
         assert!(one.len() <= LONGEST && one != two, "{one} {two}");
         assert!(one.starts_with("a-very-long-name-of-an-application-that-so"), "{one}");
         assert_eq!(joined("csvboard", "backup"), "csvboard-backup");
+    }
+
+    #[test]
+    fn names_are_well_formed_wherever_they_are_cut() {
+        let is_part = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');
+        for length in 30..60 {
+            for end in [".", "-", ".-", "-.", "..", "a"] {
+                let account = format!("account-{}{end}and-so-on.eu", "s".repeat(length));
+                let name = joined("app", &account);
+                let is_cut_well = account.contains("..") || name.split('.').all(is_part);
+                assert!(name.len() <= LONGEST && is_cut_well, "{name}");
+            }
+        }
     }
 
     #[test]

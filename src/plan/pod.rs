@@ -243,7 +243,9 @@ impl Ask<'_> {
         let memory = asked.memory.unwrap_or_else(|| "256Mi".to_owned());
         let mut resources = json!({"requests": {"cpu": "50m", "memory": memory}, "limits": {"memory": memory}});
         if let Some(cpu) = asked.cpu {
-            resources["requests"]["cpu"] = json!(format!("{}m", (millis(&cpu) / 4).max(10)));
+            // A quarter, but no sliver; the API server refuses a request that is above its limit.
+            let limit = millis(&cpu);
+            resources["requests"]["cpu"] = json!(format!("{}m", (limit / 4).max(10).min(limit)));
             resources["limits"]["cpu"] = json!(cpu);
         }
         resources
@@ -251,7 +253,7 @@ impl Ask<'_> {
 
     /// A container of golive's own image that runs the subcommand `name`.
     pub fn worker(self, name: &str, task: &impl serde::Serialize) -> Container {
-        let task = serde_json::to_string(task).unwrap_or_default();
+        let task = verbatim(&serde_json::to_string(task).unwrap_or_default());
         Container {
             name: name.to_owned(),
             image: self.world.config.job_image.clone(),
@@ -261,6 +263,12 @@ impl Ask<'_> {
             ..Container::default()
         }
     }
+}
+
+/// A text that the kubelet hands on as it is: in values of variables it puts others for `$(NAME)`, and `$` for `$$`
+/// (<https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/>).
+fn verbatim(text: &str) -> String {
+    text.replace('$', "$$")
 }
 
 /// A CPU quantity in thousandths: `2`, `0.5`, `250m`.
@@ -278,11 +286,47 @@ fn millis(cpu: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::tests::{saas, world};
 
     #[test]
     fn cpu_quantities_are_read_in_thousandths() {
         let cases = [("2", 2000), ("0.5", 500), ("1.25", 1250), ("250m", 250), ("", 0)];
         cases.into_iter().for_each(|(cpu, expected)| assert_eq!(millis(cpu), expected, "{cpu}"));
+    }
+
+    /// As the kubelet expands values where no other variable is declared before:
+    /// <https://github.com/kubernetes/kubernetes/blob/master/third_party/forked/golang/expansion/expand.go>.
+    fn expanded(value: &str) -> String {
+        value.replace("$$", "$")
+    }
+
+    #[test]
+    fn a_task_reaches_its_pod_as_it_was_written() {
+        let (saas, world) = (saas(json!({})), world(&[]));
+        for text in ["a $$ sign", "$(TMPDIR)", "$$(X) and $Y", "$", "plain", "$$$"] {
+            let container = Ask { saas: &saas, world: &world }.worker("smoke", &json!({"json": text}));
+            let value = container.env[0]["value"].as_str().unwrap();
+            assert_eq!(value.matches('$').count(), 2 * text.matches('$').count(), "{value}");
+            let task: Value = serde_json::from_str(&expanded(value)).unwrap();
+            assert_eq!(task["json"], text);
+        }
+    }
+
+    #[test]
+    fn what_the_user_wrote_in_env_keeps_the_kubelets_meaning() {
+        let (saas, world) = (saas(json!({"env": {"A": "1", "B": "$(A) and $$"}})), world(&[]));
+        let mut container = Container::default();
+        Ask { saas: &saas, world: &world }.environment(&mut container, None);
+        assert!(container.env.contains(&json!({"name": "B", "value": "$(A) and $$"})), "{:?}", container.env);
+    }
+
+    #[test]
+    fn no_pod_requests_more_cpu_than_it_may_use() {
+        for (limit, request) in [("5m", "5m"), ("12m", "10m"), ("0.001", "1m"), ("250m", "62m"), ("2", "500m")] {
+            let (saas, world) = (saas(json!({"resources": {"cpu": limit}})), world(&[]));
+            let resources = Ask { saas: &saas, world: &world }.resources();
+            assert_eq!((&resources["requests"]["cpu"], &resources["limits"]["cpu"]), (&json!(request), &json!(limit)));
+        }
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl Ask<'_> {
             method: if step.post.is_some() { "POST".into() } else { "GET".into() },
             path: step.post.clone().or(step.get.clone()).unwrap_or_else(|| "/".into()),
             json: step.json.clone(),
-            status: u16::try_from(step.status.unwrap_or(200)).unwrap_or(200),
+            status: step.status.and_then(|status| u16::try_from(status).ok()),
             contains: None,
             timeout_seconds: 10,
         };

@@ -67,10 +67,9 @@ impl Ask<'_> {
             return Vec::new();
         }
         let value = derived(&self.world.entropy, &generate.env, usize::try_from(generate.bytes).unwrap_or(32));
-        let mut notes = vec![
-            Note::Value(generate.env.clone(), value.into()),
-            Note::Generated(generate.env.clone(), self.world.now),
-        ];
+        let at = self.time_of_making(&generate.env);
+        let mut notes =
+            vec![Note::Value(generate.env.clone(), value.into()), Note::Generated(generate.env.clone(), at)];
         if let (Some(env), Some(old)) = (&generate.keep_previous_as, old) {
             notes.push(Note::Value(env.clone(), old.clone()));
         }
@@ -79,11 +78,22 @@ impl Ask<'_> {
 
     /// Whether an open request asks for a value to be rotated that was made before the request.
     pub fn is_rotation_asked_since(self, env: &str, made: Timestamp) -> bool {
-        self.world.operations.iter().any(|operation| {
-            let asked = operation.metadata.creation_timestamp.as_ref().is_some_and(|t| t.0 > made);
+        self.rotation_asked(env).is_some_and(|asked| asked > made)
+    }
+
+    /// The time to note for a value that is made now. The API server dates requests, and its clock may be ahead of ours:
+    /// what was made for a request must not be older than it, or it would be made again with each pass.
+    pub fn time_of_making(self, env: &str) -> Timestamp {
+        self.rotation_asked(env).map_or(self.world.now, |asked| asked.max(self.world.now))
+    }
+
+    /// When an open request last asked for a value to be rotated.
+    fn rotation_asked(self, env: &str) -> Option<Timestamp> {
+        let asked = self.world.operations.iter().filter(|operation| {
             let names = operation.spec.rotate.as_ref().filter(|rotate| self.strange_env(rotate).is_none());
-            asked && names.is_some_and(|rotate| rotate.env.iter().any(|name| name == env))
-        })
+            names.is_some_and(|rotate| rotate.env.iter().any(|name| name == env))
+        });
+        asked.filter_map(|operation| operation.metadata.creation_timestamp.as_ref()).map(|time| time.0).max()
     }
 
     /// A name in a request that stands for no value of golive's making: then nothing of the request is done.
@@ -240,7 +250,69 @@ pub fn derived(entropy: &[u8; 32], name: &str, bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::api::{SaasDeployment, SaasOperation};
+    use crate::plan::Action;
+    use crate::plan::tests::{saas, world};
+    use crate::world::World;
+
+    /// `KEY` as it was made a minute before the world's time, and a request for another at this second from then on.
+    fn asked_at(second: i64) -> (SaasDeployment, World) {
+        let generate = json!({"env": "KEY", "bytes": 32, "keepPreviousAs": "OLD_KEY"});
+        let (saas, mut world) = (saas(json!({"secrets": {"generate": [generate]}})), world(&[]));
+        let time = |second| Timestamp::from_second(second).unwrap();
+        world.now = time(1_800_000_000);
+        let mut vault = Vault::default();
+        vault.enter(Note::Value("KEY".into(), "first".to_owned().into()));
+        vault.enter(Note::Generated("KEY".into(), time(1_799_999_940)));
+        world.vault = Ok(vault);
+        let request = json!({
+            "apiVersion": "golive.dev/v1alpha1", "kind": "SaasOperation",
+            "metadata": {"name": "fresh", "namespace": "n", "creationTimestamp": time(1_800_000_000 + second)},
+            "spec": {"deployment": "app", "rotate": {"env": ["KEY"]}},
+        });
+        world.operations.push(serde_json::from_value::<SaasOperation>(request).unwrap());
+        (saas, world)
+    }
+
+    /// Enters what a pass notes; says whether it noted anything.
+    fn pass(saas: &SaasDeployment, world: &mut World) -> bool {
+        let steps = super::plan(Ask { saas, world }).ok().unwrap();
+        let noted = steps.actions.into_iter().flat_map(|action| match action {
+            Action::Note(notes) => notes,
+            other => panic!("{other:?}"),
+        });
+        let mut vault = world.vault.clone().unwrap();
+        let changed = noted.filter(|note| vault.enter(note.clone())).count() > 0;
+        world.vault = Ok(vault);
+        changed
+    }
+
+    #[test]
+    fn a_request_is_met_once_however_late_our_clock_is() {
+        for second in [-30, 0, 300] {
+            let (saas, mut world) = asked_at(second);
+            assert!(pass(&saas, &mut world), "{second}");
+            let made = world.vault.as_ref().unwrap().value("KEY").unwrap().to_owned();
+            world.entropy = [1; 32];
+            assert!(!pass(&saas, &mut world), "{second}: asked for once");
+            let vault = world.vault.as_ref().unwrap();
+            assert_eq!((vault.value("KEY"), vault.value("OLD_KEY")), (Some(made.as_str()), Some("first")), "{second}");
+        }
+    }
+
+    #[test]
+    fn what_was_made_after_a_request_is_no_older_than_it() {
+        let time = |second| {
+            let (saas, world) = asked_at(second);
+            Ask { saas: &saas, world: &world }.time_of_making("KEY").as_second() - 1_800_000_000
+        };
+        assert_eq!((time(-30), time(0), time(300)), (0, 0, 300));
+        let (saas, world) = asked_at(300);
+        assert_eq!(Ask { saas: &saas, world: &world }.time_of_making("OTHER"), world.now);
+    }
 
     #[test]
     fn derived_values_have_the_asked_length_and_differ_by_name() {

@@ -62,6 +62,10 @@ impl WireProject {
     fn mark(&self) -> Option<Mark> {
         self.name.as_deref()?.parse().ok()
     }
+
+    fn is_of(&self, mark: &Mark) -> bool {
+        self.mark().is_some_and(|made| made.same(mark))
+    }
 }
 
 #[derive(Deserialize)]
@@ -181,20 +185,39 @@ impl Projects<'_> {
             return Ok(None);
         }
         let project: WireProject = reply.good(self.access)?.json(self.access)?;
-        Ok(Some(project.mark().is_some_and(|made| made.same(mark))))
+        Ok(Some(project.is_of(mark)))
+    }
+
+    /// Whether the project of that slug in the team was made by golive for this mark. `None`: the team has none.
+    async fn is_ours_in_team(&self, slug: &str, mark: &Mark) -> Seen<Option<bool>> {
+        let projects = self.projects().await?;
+        Ok(projects.iter().find(|project| project.slug == slug).map(|project| project.is_of(mark)))
     }
 
     /// Makes the project; says whether it is ours. One of that slug may be there: ours from before a crash or a lost
-    /// answer, or a stranger's.
+    /// answer, or a stranger's. A slug is unique in the organization, and lists show the team's projects alone: in one
+    /// that another team has a key of ours would be neither found again nor removed, so that it is left alone.
     async fn make(&self, slug: &str, mark: &Mark) -> Seen<bool> {
         let body = json!({"name": cut(mark, NAMES.0), "slug": slug, "platform": "other"});
-        let made =
-            self.send(Method::POST, self.team_path(), Some(body)).await.and_then(|reply| reply.good(self.access));
-        match made {
+        let reply = self.send(Method::POST, self.team_path(), Some(body)).await;
+        let is_taken = reply.as_ref().is_ok_and(|reply| reply.status == 409);
+        match reply.and_then(|reply| reply.good(self.access)) {
             Ok(_) => Ok(true),
-            Err(lost @ Fault::Lost(_)) => self.is_ours(slug, mark).await.ok().flatten().ok_or(lost),
+            Err(lost @ Fault::Lost(_)) => match self.is_ours_in_team(slug, mark).await {
+                Ok(Some(ours)) => Ok(ours),
+                Ok(None) if is_taken => Err(self.taken(slug)),
+                _ => Err(lost),
+            },
             Err(fault) => Err(fault),
         }
+    }
+
+    fn taken(&self, slug: &str) -> Fault {
+        let (name, (organization, team)) = (self.access.name(), self.place());
+        Fault::Rejected(format!(
+            "{name} has a project `{slug}` in organization `{organization}` that is not one of team `{team}`, and golive \
+             leaves it alone: give it to this team as well, or change its slug"
+        ))
     }
 
     /// Marks a key of a project as ours: in a project that we made its default key, in somebody's a further one.

@@ -128,9 +128,35 @@ fn redirects_stay_on_the_host() {
     });
     place.succeed("smoke", &task(&base, json!({"name": "old", "path": "/old", "contains": "new"}), 5));
     place.succeed("smoke", &task(&base, json!({"name": "old", "path": "/old", "status": 302}), 5));
-    let message = place.fail("smoke", &task(&base, json!({"name": "away", "path": "/away"}), 1), "SmokeFailed");
+    let away = json!({"name": "away", "path": "/away", "status": 200});
+    let message = place.fail("smoke", &task(&base, away, 1), "SmokeFailed");
     assert!(message.contains("302") && message.contains("localhost") && message.contains("not followed"), "{message}");
-    place.fail("smoke", &task(&base, json!({"name": "loop", "path": "/loop"}), 1), "SmokeFailed");
+    place.succeed("smoke", &task(&base, json!({"name": "away", "path": "/away"}), 5));
+    let message = place.fail("smoke", &task(&base, json!({"name": "loop", "path": "/loop"}), 1), "SmokeFailed");
+    assert!(message.contains("more than five redirects"), "{message}");
+}
+
+#[test]
+fn any_status_below_400_is_right_where_none_is_named() {
+    let place = Place::new("smoke-any");
+    let (base, _) = serve(|request| match request.line.split(' ').nth(1).unwrap() {
+        "/made" => reply("201 Created", ""),
+        "/none" => reply("204 No Content", ""),
+        "/old" => redirect("/gone"),
+        "/same" => reply("304 Not Modified", ""),
+        "/broken" => reply("500 Internal Server Error", ""),
+        _ => reply("410 Gone", ""),
+    });
+    for path in ["/made", "/none", "/same"] {
+        place.succeed("smoke", &task(&base, json!({"name": "any", "path": path}), 5));
+    }
+    for (path, status) in [("/gone", "410 Gone"), ("/old", "410 Gone"), ("/broken", "500 Internal Server Error")] {
+        let message = place.fail("smoke", &task(&base, json!({"name": "any", "path": path}), 1), "SmokeFailed");
+        assert!(message.contains(&format!("answered {status} instead of one below 400")), "{message}");
+    }
+    let check = json!({"name": "made", "path": "/made", "status": 200});
+    let message = place.fail("smoke", &task(&base, check, 1), "SmokeFailed");
+    assert!(message.contains("answered 201 Created instead of 200"), "{message}");
 }
 
 #[test]

@@ -103,6 +103,24 @@ async fn two_objects_in_one_project_have_a_key_each() {
 }
 
 #[tokio::test]
+async fn a_slug_that_another_team_has_is_refused_and_nothing_is_touched() {
+    let place = Place::start().await;
+    let bench = Bench::of(Table, &place);
+    place.raw("sentry", "POST", "/api/0/organizations/acme/teams/", &json!({"slug": "mobile"})).await;
+    let body = json!({"name": "Csvboard", "slug": Table.row().slug});
+    place.raw("sentry", "POST", "/api/0/teams/acme/mobile/projects/", &body).await;
+    for _ in 0..2 {
+        let refused = client(&bench).create(draft(&Table.row(), &mark())).await.unwrap_err();
+        assert!(matches!(refused, Fault::Rejected(_)), "{refused:?}");
+        assert!(["`shop-csvboard`", "`platform`"].iter().all(|name| refused.to_string().contains(name)), "{refused}");
+    }
+    assert_eq!((client(&bench).list().await.unwrap(), keys(&place)), (vec![], vec!["Default".to_owned()]));
+    place.fault("sentry", "POST", &json!({"kind": "reset"}));
+    let lost = client(&bench).create(draft(&Table.row(), &mark())).await;
+    assert!(matches!(lost, Err(Fault::Lost(_))), "it may have been made: {lost:?}");
+}
+
+#[tokio::test]
 async fn reads_do_not_grow_with_projects_where_the_server_lists_all_keys() {
     let place = Place::start().await;
     let bench = Bench::of(Table, &place);

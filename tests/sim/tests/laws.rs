@@ -96,6 +96,36 @@ fn a_clock_that_is_a_day_behind_is_told_and_golive_does_not_run_in_circles() {
     assert!(told.into_iter().all(|status| status.contains("check the clock of its node")));
 }
 
+/// The values of a vault, as they are in its Secret.
+fn vault(ended: &Ended, name: &str) -> Value {
+    let name = format!("{name}-secrets");
+    let secret = ended.state.cluster.of_kind("Secret").find(|object| object.meta("name") == name);
+    secret.unwrap().value["data"].clone()
+}
+
+#[test]
+fn a_rotation_is_done_once_by_a_clock_that_is_behind() {
+    let troubles = || Troubles { ahead: SignedDuration::from_secs(-300), ..Troubles::default() };
+    for (at, env, old) in [(3, "SESSION_KEY", "OLD_SESSION_KEY"), (4, "HOOK_SECRET", "OLD_HOOK_SECRET")] {
+        let saas = &subjects()[at];
+        let name = saas["metadata"]["name"].as_str().unwrap();
+        let mut acts = script::go_live(saas);
+        let live = Run { troubles: troubles(), ..Run::of(&acts) }.from(State::new());
+        acts.push(Act::Apply(json!({
+            "apiVersion": "golive.dev/v1alpha1", "kind": "SaasOperation",
+            "metadata": {"name": "fresh", "namespace": script::namespace(saas)},
+            "spec": {"deployment": name, "rotate": {"env": [env]}},
+        })));
+        let ended = Run { troubles: troubles(), ..Run::of(&acts) }.from(live.state.clone());
+        let made =
+            ended.calls.iter().filter(|(_, what)| what.starts_with("POST") && what.contains("/webhook_endpoints"));
+        assert!(ended.rests && made.count() <= 1, "{name}: {:?}", ended.calls);
+        let (before, after) = (vault(&live, name), vault(&ended, name));
+        assert_ne!(before[env], after[env], "{name}");
+        assert_eq!(before[env], after[old], "{name}: the value before");
+    }
+}
+
 /// What Cloudflare lists under a name: contents and comments.
 fn listed(state: &mut State, name: &str) -> Vec<(String, String)> {
     let zones = state.call("cloudflare", "GET /client/v4/zones?name=example.com", &Value::Null);

@@ -66,6 +66,25 @@ fn a_slug_that_is_given_must_be_free_and_one_that_is_not_is_found() {
 }
 
 #[test]
+fn teams_list_their_own_projects_and_slugs_are_taken_for_all() {
+    let mut sentry = open();
+    let (teams, mobile) = ("/api/0/organizations/acme/teams/", "/api/0/teams/acme/mobile/projects/");
+    assert_eq!(call(&mut sentry, "POST", mobile, json!({"name": "app"})).status, 404);
+    assert_eq!(call(&mut sentry, "POST", teams, json!({"slug": "mobile"})).value()["id"], "2");
+    assert_eq!(call(&mut sentry, "POST", teams, json!({"slug": "mobile"})).status, 409);
+    let made = call(&mut sentry, "POST", mobile, json!({"name": "app"})).value();
+    assert_eq!(made["teams"][0]["slug"], "mobile");
+    assert_eq!(call(&mut sentry, "POST", TEAM, json!({"name": "app", "slug": "app"})).status, 409);
+    let mut count = |path: &str| call(&mut sentry, "GET", path, Value::Null).value().as_array().unwrap().len();
+    assert_eq!((count(mobile), count(TEAM), count("/api/0/organizations/acme/projects/")), (1, 0, 1));
+    let keys = "/api/0/organizations/acme/project-keys/";
+    assert_eq!(
+        (count(&format!("{keys}?team=mobile")), count(&format!("{keys}?team=platform")), count(keys)),
+        (1, 0, 1)
+    );
+}
+
+#[test]
 fn projects_are_listed_changed_and_deleted() {
     let mut sentry = open();
     call(&mut sentry, "POST", TEAM, json!({"name": "app"}));

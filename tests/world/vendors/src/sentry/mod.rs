@@ -18,13 +18,13 @@ pub use project::Project;
 /// Sentry publishes no number, only the headers: <https://docs.sentry.io/api/ratelimits/>.
 const RATE: Limit = Limit::per_second(40);
 
-/// One organization with one team.
+/// One organization with one team from the start.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct State {
     ids: Ids,
     tokens: BTreeSet<String>,
     organization: String,
-    team: String,
+    teams: Vec<String>,
     pub projects: Vec<Project>,
     #[serde(skip)]
     windows: Windows,
@@ -43,8 +43,8 @@ impl State {
     /// An organization without tokens.
     pub fn new(entropy: &str) -> Self {
         let ids = Ids::new(&format!("sentry/{entropy}"));
-        let (organization, team) = ("acme".into(), "platform".into());
-        Self { ids, tokens: BTreeSet::new(), organization, team, projects: Vec::new(), windows: Windows::default() }
+        let (organization, teams) = ("acme".into(), vec!["platform".into()]);
+        Self { ids, tokens: BTreeSet::new(), organization, teams, projects: Vec::new(), windows: Windows::default() }
     }
 
     /// Adds the seed's tokens.
@@ -54,7 +54,7 @@ impl State {
             self.organization.clone_from(&seed.organization);
         }
         if !seed.team.is_empty() {
-            self.team.clone_from(&seed.team);
+            self.teams = vec![seed.team.clone()];
         }
     }
 
@@ -66,31 +66,45 @@ impl State {
         }
         match (request.method.as_str(), *kind, rest) {
             ("GET", "organizations", []) => Ok(Response::json(200, &self.shown_organization())),
-            ("GET", "organizations", ["projects"]) => Ok(self.list()),
-            ("GET", "organizations", ["project-keys"]) => Ok(self.list_keys()),
-            ("GET", "teams", [team, "projects"]) => self.team(team).map(|()| self.list()),
-            ("POST", "teams", [team, "projects"]) => self.team(team).and_then(|()| self.create(now, request)),
+            ("GET", "organizations", ["projects"]) => Ok(self.list(None)),
+            ("GET", "organizations", ["project-keys"]) => Ok(self.list_keys(request.param("team"))),
+            ("POST", "organizations", ["teams"]) => self.create_team(request),
+            ("GET", "teams", [team, "projects"]) => self.team(team).map(|()| self.list(Some(team))),
+            ("POST", "teams", [team, "projects"]) => self.team(team).and_then(|()| self.create(now, team, request)),
             (_, "projects", [slug, rest @ ..]) => self.project(now, (slug, rest), request),
             _ => Err(not_found()),
         }
     }
 
     fn team(&self, team: &str) -> Result<(), Problem> {
-        if team == self.team { Ok(()) } else { Err(not_found()) }
+        if self.teams.iter().any(|known| known == team) { Ok(()) } else { Err(not_found()) }
     }
 
-    fn list(&self) -> Response {
-        let rows: Vec<Value> = self.projects.iter().map(|project| self.shown(project)).collect();
+    /// <https://docs.sentry.io/api/teams/create-a-new-team/>
+    fn create_team(&mut self, request: &Request) -> Outcome {
+        let slug = project::slug(&object(request)?)?.ok_or((400, json!({"slug": ["This field is required."]})))?;
+        if self.team(&slug).is_ok() {
+            return Err((409, json!({"detail": "A team with this slug already exists."})));
+        }
+        self.teams.push(slug.clone());
+        Ok(Response::json(201, &self.shown_team(&slug)))
+    }
+
+    fn list(&self, team: Option<&str>) -> Response {
+        let projects = self.projects.iter().filter(|project| project.is_of(team));
+        let rows: Vec<Value> = projects.map(|project| self.shown(project)).collect();
         Response::json(200, &json!(rows)).with("link", no_more_pages())
     }
 
-    /// All keys of all projects; there is one team, so that a filter by team changes nothing.
-    fn list_keys(&self) -> Response {
-        let rows: Vec<Value> = self.projects.iter().flat_map(Project::shown_keys).collect();
+    /// All keys of all projects, or of those of one team.
+    fn list_keys(&self, team: Option<&str>) -> Response {
+        let projects = self.projects.iter().filter(|project| project.is_of(team));
+        let rows: Vec<Value> = projects.flat_map(Project::shown_keys).collect();
         Response::json(200, &json!(rows)).with("link", no_more_pages())
     }
 
-    fn create(&mut self, now: Moment, request: &Request) -> Outcome {
+    /// A slug is taken once for all teams.
+    fn create(&mut self, now: Moment, team: &str, request: &Request) -> Outcome {
         let body = object(request)?;
         let name = project::name(&body, "name", 50)?.ok_or((400, json!({"name": ["This field is required."]})))?;
         let taken = |slug: &str| self.projects.iter().any(|project| project.slug == slug);
@@ -101,8 +115,8 @@ impl State {
             Some(slug) => slug,
             None => project::free_slug(&name, taken),
         };
-        let platform = body.get("platform").and_then(Value::as_str).map(String::from);
-        let project = Project::new(&mut self.ids, (name, slug, platform), now);
+        let mut project = Project::new(&mut self.ids, (team, name, slug), now);
+        project.platform = body.get("platform").and_then(Value::as_str).map(String::from);
         let answer = Response::json(201, &self.shown(&project));
         self.projects.push(project);
         Ok(answer)
@@ -130,12 +144,17 @@ impl State {
     }
 
     fn shown(&self, project: &Project) -> Value {
-        let team = json!({"id": "1", "slug": self.team, "name": self.team});
+        let team = self.shown_team(&project.team);
         let mut shown = project.shown();
         shown["team"] = team.clone();
         shown["teams"] = json!([team]);
         shown["organization"] = self.shown_organization();
         shown
+    }
+
+    fn shown_team(&self, team: &str) -> Value {
+        let place = self.teams.iter().position(|known| known == team).unwrap_or_default();
+        json!({"id": (place + 1).to_string(), "slug": team, "name": team})
     }
 
     fn shown_organization(&self) -> Value {

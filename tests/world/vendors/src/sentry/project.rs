@@ -7,13 +7,14 @@ use super::{Body, Problem};
 use crate::clock::Moment;
 use crate::ids::Ids;
 
-/// A project of the team.
+/// A project of one team.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Project {
     pub id: u64,
     pub slug: String,
+    pub team: String,
     name: String,
-    platform: Option<String>,
+    pub platform: Option<String>,
     created: Moment,
     keys: Vec<Key>,
 }
@@ -30,10 +31,10 @@ struct Key {
 
 impl Project {
     /// A new project; it comes with a key called `Default`.
-    pub fn new(ids: &mut Ids, (name, slug, platform): (String, String, Option<String>), now: Moment) -> Self {
+    pub fn new(ids: &mut Ids, (team, name, slug): (&str, String, String), now: Moment) -> Self {
         let id = 4_505_000_000_000_000 + ids.number();
         let keys = vec![Key::new(ids, "Default".into(), now)];
-        Self { id, slug, name, platform, created: now, keys }
+        Self { id, slug, team: team.to_owned(), name, platform: None, created: now, keys }
     }
 
     /// The project as the API shows it, without team and organization.
@@ -57,6 +58,11 @@ impl Project {
             row["id"] = json!(self.id.to_string());
         }
         row
+    }
+
+    /// Whether it is one of this team; where none is named, of any.
+    pub fn is_of(&self, team: Option<&str>) -> bool {
+        team.is_none_or(|team| self.team == team)
     }
 
     /// Changes what is given.
