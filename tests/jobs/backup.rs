@@ -57,7 +57,7 @@ fn write_for_ever(place: &Place, script: &'static str) -> (std::thread::JoinHand
     let file = place.database();
     let writer = std::thread::spawn(move || {
         let mut command = Command::new("sqlite3");
-        let child = command.args(["-batch", "-cmd", ".timeout 5000"]).arg(file).stdin(Stdio::piped()).spawn();
+        let child = command.args(["-batch", "-cmd", ".timeout 30000"]).arg(file).stdin(Stdio::piped()).spawn();
         let mut child = Guard(child.unwrap());
         while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
             std::io::Write::write_all(child.0.stdin.as_mut().unwrap(), script.as_bytes()).unwrap();

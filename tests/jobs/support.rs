@@ -158,7 +158,7 @@ pub fn text(bytes: &[u8]) -> String {
 /// Runs SQL with the real tool.
 pub fn sqlite(file: &Path, script: &str) -> String {
     let output = Command::new("sqlite3")
-        .args(["-batch", "-bail", "-cmd", ".timeout 5000"])
+        .args(["-batch", "-bail", "-cmd", ".timeout 30000"])
         .arg(file)
         .arg(script)
         .output()
