@@ -31,6 +31,10 @@ pub fn origin(secret: &Secret) -> Option<Origin> {
     Some(Origin { account: note(ACCOUNT)?, directory: note(DIRECTORY)? })
 }
 
+fn noted(origin: &Origin) -> Value {
+    json!({ACCOUNT: origin.account, DIRECTORY: origin.directory})
+}
+
 /// What is stored of a certificate under way.
 pub struct Order {
     /// The names asked for, sorted.
@@ -126,6 +130,7 @@ pub async fn step(observer: &Observer, ask: Ask<'_>, step: &AcmeStep) -> Seen<bo
         }
         AcmeStep::Take { account, url, names } => return steps.take(account, url, names).await.map(|()| true),
         AcmeStep::Abandon { .. } => steps.abandon().await?,
+        AcmeStep::Note(origin) => steps.note(origin).await?,
     }
     Ok(false)
 }
@@ -229,11 +234,20 @@ impl Steps<'_> {
         let labels = json!({MANAGED_BY: "golive", OWNER: self.ask.name()});
         let mut object = secret(&name, "kubernetes.io/tls", values, labels);
         let directory = self.observer.accounts.acme(&order.account)?.directory;
-        object["metadata"]["annotations"] = json!({ACCOUNT: order.account, DIRECTORY: directory});
+        object["metadata"]["annotations"] = noted(&Origin { account: order.account.clone(), directory });
         let found = secrets::seen(&self.api, self.ask, &name).await?;
         // What others keep beside the two, a key store say, stays.
         let stands = found.as_ref().map(|secret| Stands { keys: Vec::new(), ..Stands::of(secret) });
         secrets::keep(&self.api, (&name, object), stands).await.map(drop)
+    }
+
+    /// Notes on the certificate that stands where it came from.
+    async fn note(&self, origin: &Origin) -> Seen<()> {
+        let name = self.ask.tls_name();
+        let Some(found) = secrets::seen(&self.api, self.ask, &name).await? else { return Ok(()) };
+        let stands = Stands { keys: Vec::new(), ..Stands::of(&found) };
+        let object = json!({"metadata": {"annotations": noted(origin)}});
+        secrets::keep(&self.api, (&name, object), Some(stands)).await.map(drop)
     }
 
     /// Forgets the order that was planned on, or what cannot be read.

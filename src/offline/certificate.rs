@@ -9,7 +9,7 @@ use crate::fault::Seen;
 use crate::plan::{AcmeStep, Ask, Part};
 use crate::vault::Note;
 use crate::vendors::acme::{Challenge, ChallengeState, Kind, Progress, Status, proof_name};
-use crate::world::{Pending, World};
+use crate::world::{Origin, Pending, World};
 
 /// Takes one step of an order.
 pub fn step(ask: Ask<'_>, step: &AcmeStep, next: &mut World, happened: &mut Happened) {
@@ -17,6 +17,7 @@ pub fn step(ask: Ask<'_>, step: &AcmeStep, next: &mut World, happened: &mut Happ
     if let (AcmeStep::Take { .. }, Ok(Some(pending))) = (step, &ask.world.order) {
         enter(next, Note::Order(ask.entry(pending, Outcome::Issued)));
         next.certificate = Ok(Some(assumed::certificate(names.iter().cloned().collect(), next.now)));
+        next.origin = Some(Origin { account: pending.account.clone(), directory: directory(ask, &pending.account) });
     }
     next.order = Ok(order);
     let kept = if let AcmeStep::Take { .. } = step {
@@ -25,6 +26,11 @@ pub fn step(ask: Ask<'_>, step: &AcmeStep, next: &mut World, happened: &mut Happ
         String::new()
     };
     happened.tell(Part::Tls, format!("certificate for {}: {}{kept}", names.join(", "), step.word()));
+}
+
+fn directory(ask: Ask<'_>, account: &str) -> String {
+    let acme = ask.world.accounts.get(account).and_then(|account| account.object.spec.acme.as_ref());
+    acme.map(|acme| acme.directory.clone()).unwrap_or_default()
 }
 
 /// The names of a step, and the order after it.
@@ -40,6 +46,7 @@ fn after(ask: Ask<'_>, step: &AcmeStep, next: &World) -> (Vec<String>, Option<Pe
         AcmeStep::Ready { names, .. } => (names.keys().cloned().collect(), at(Status::Ready)),
         AcmeStep::Finalize { names, .. } => (names.clone(), at(Status::Valid)),
         AcmeStep::Take { names, .. } | AcmeStep::Abandon { names } => (names.clone(), None),
+        AcmeStep::Note(_) => (Vec::new(), None),
     }
 }
 

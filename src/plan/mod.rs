@@ -32,7 +32,7 @@ use crate::kinds::Kind;
 use crate::rows::{Change, Endpoint, Monitor, Project, Record, RecordType, Zone};
 use crate::vault::Note;
 use crate::vendors::acme::is_proof;
-use crate::world::World;
+use crate::world::{Origin, World};
 
 /// A part of a SaasDeployment: one block of the spec, one condition, one label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -184,6 +184,8 @@ pub enum AcmeStep {
     Take { account: String, url: String, names: Vec<String> },
     /// Forget an order that failed.
     Abandon { names: Vec<String> },
+    /// Note where the certificate that serves came from.
+    Note(Origin),
 }
 
 impl AcmeStep {
@@ -196,6 +198,7 @@ impl AcmeStep {
             AcmeStep::Finalize { .. } => "signing request sent",
             AcmeStep::Take { .. } => "issued",
             AcmeStep::Abandon { .. } => "order dropped",
+            AcmeStep::Note(_) => "origin noted",
         }
     }
 }

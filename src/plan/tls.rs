@@ -12,7 +12,7 @@ use crate::certificate::{Certificate, renew_at};
 use crate::fault::{Hold, Until};
 use crate::vault::Note;
 use crate::vendors::acme::{self, Challenge, ChallengeState, Progress, Status};
-use crate::world::Pending;
+use crate::world::{Origin, Pending};
 use jiff::Timestamp;
 
 /// How often an order that is under way is looked at.
@@ -88,7 +88,7 @@ impl Ask<'_> {
         match pending {
             _ if due => self.drive(&names, pending, &mut steps)?,
             Some(pending) => steps.act(Action::Acme(AcmeStep::Abandon { names: pending.names.clone() })),
-            None => {}
+            None => self.note_origin(&mut steps),
         }
         match held.filter(|c| names.iter().all(|name| c.covers(name)) && c.not_after > self.world.now) {
             Some(certificate) => self.serves(certificate, &mut steps),
@@ -116,20 +116,32 @@ impl Ask<'_> {
             || !names.iter().all(|name| certificate.covers(name))
     }
 
+    /// Where the spec wants the certificate from.
+    fn source(self) -> Option<Origin> {
+        let (name, account) = self.account(Vendor::Acme, self.named_ca()).ok()?;
+        Some(Origin { account: name.to_owned(), directory: account.object.spec.acme.as_ref()?.directory.clone() })
+    }
+
+    fn named_ca(&self) -> Option<&str> {
+        self.saas.spec.tls.as_ref().and_then(|tls| tls.account.as_deref())
+    }
+
     /// Whether the certificate came from another CA than that of the spec's account, or from another account than the
     /// spec names. A default that moves between accounts at one CA is no reason to order everything anew.
     pub fn comes_from_elsewhere(self) -> bool {
-        let Some(origin) = &self.world.origin else { return false };
-        let named = self.saas.spec.tls.as_ref().and_then(|tls| tls.account.as_deref());
-        let acme = self.account(Vendor::Acme, named).ok().and_then(|(_, account)| account.object.spec.acme.as_ref());
-        let is_moved = acme.is_some_and(|acme| acme.directory != origin.directory);
-        is_moved || (acme.is_some() && named.is_some_and(|named| named != origin.account))
+        let (Some(noted), Some(wanted)) = (&self.world.origin, self.source()) else { return false };
+        noted.directory != wanted.directory || (self.named_ca().is_some() && noted.account != wanted.account)
+    }
+
+    /// Earlier versions did not note where a certificate came from: it is taken for what the spec wants.
+    fn note_origin(self, steps: &mut Steps) {
+        let origin = self.source().filter(|_| self.world.origin.is_none());
+        origin.into_iter().for_each(|origin| steps.act(Action::Acme(AcmeStep::Note(origin))));
     }
 
     /// The next step of an order.
     fn drive(self, names: &[String], pending: Option<&Pending>, steps: &mut Steps) -> Result<(), Hold> {
-        let named = self.saas.spec.tls.as_ref().and_then(|tls| tls.account.as_deref());
-        let (account, _) = self.account(Vendor::Acme, named)?;
+        let (account, _) = self.account(Vendor::Acme, self.named_ca())?;
         names.iter().try_for_each(|name| self.may_use(name, account))?;
         if self.saas.spec.dns.is_some() {
             self.dns_account()?;

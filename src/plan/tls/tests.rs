@@ -29,6 +29,7 @@ fn due(mut world: World, names: &[&str]) -> World {
     let (issuer, serial, key_id) = (String::new(), String::new(), String::new());
     let end = start + DAY * 90;
     world.certificate = Ok(Some(Certificate { names, not_before: start, not_after: end, issuer, serial, key_id }));
+    world.origin = Some(Origin { account: "ca".into(), directory: "https://ca.example.com".into() });
     world.window = Some(Window { start: now - DAY * 2, end: now - DAY, ask_again: Duration::from_secs(1) });
     world
 }
@@ -178,7 +179,16 @@ fn a_certificate_of_another_ca_is_replaced_and_serves_meanwhile() {
     };
     assert_eq!(held(&issued(known, 5)), Some("DuplicateLimit"), "to its CA it is no renewal");
     assert!(told(&fresh("ca", "https://ca.example.com")).0.is_empty());
-    assert!(told(&World { origin: None, ..fresh("ca", "") }).0.is_empty(), "an earlier version noted nothing");
+}
+
+#[test]
+fn of_a_certificate_of_an_earlier_version_it_is_noted_where_it_came_from_and_none_is_ordered() {
+    let unknown = World { origin: None, ..fresh("", "") };
+    let wanted = Origin { account: "ca".into(), directory: "https://ca.example.com".into() };
+    assert_eq!(told(&unknown), (vec![AcmeStep::Note(wanted)], None));
+    assert!(planned(&unknown).ok().unwrap().upkeep);
+    let nowhere = World { accounts: [].into(), ..unknown };
+    assert!(told(&nowhere).0.is_empty());
 }
 
 #[test]
