@@ -226,8 +226,11 @@ fn names() -> Vec<Value> {
     ]
 }
 
-/// What fills variables beside `env`: in CEL, whether a condition holds of each name.
-const FILLED: [fn(&dyn Fn(&str) -> String) -> String; 5] = [
+/// In CEL, whether a condition holds of each name that a source fills.
+type Filled = fn(&dyn Fn(&str) -> String) -> String;
+
+/// What fills variables beside `env`.
+const FILLED: [Filled; 5] = [
     |holds| holds("'PORT'"),
     |holds| format!("({SQLITE} || {})", holds("self.database.sqlite.env")),
     |holds| format!("(!has(self.monitors) || !has(self.monitors.sentry) || {})", holds("self.monitors.sentry.env")),
@@ -245,8 +248,8 @@ const FILLED: [fn(&dyn Fn(&str) -> String) -> String; 5] = [
     },
 ];
 
-/// A list of variables takes each name once. One rule for each source but the first: none of its names is in `env`, or is
-/// one of a source before it.
+/// A container's list of variables takes each name once. One rule for each source: none of its names is in `env`, or one
+/// of a source before it.
 fn variables() -> Vec<Value> {
     let blamed = [
         (".env", "`PORT` is filled from `port`: remove it from `env`"),

@@ -24,7 +24,10 @@ pub struct State {
     ids: Ids,
     tokens: BTreeSet<String>,
     organization: String,
-    teams: Vec<String>,
+    team: String,
+    /// Teams that were made later.
+    #[serde(default)]
+    more: Vec<String>,
     pub projects: Vec<Project>,
     #[serde(skip)]
     windows: Windows,
@@ -43,8 +46,9 @@ impl State {
     /// An organization without tokens.
     pub fn new(entropy: &str) -> Self {
         let ids = Ids::new(&format!("sentry/{entropy}"));
-        let (organization, teams) = ("acme".into(), vec!["platform".into()]);
-        Self { ids, tokens: BTreeSet::new(), organization, teams, projects: Vec::new(), windows: Windows::default() }
+        let (organization, team) = ("acme".into(), "platform".into());
+        let (more, projects) = (Vec::new(), Vec::new());
+        Self { ids, tokens: BTreeSet::new(), organization, team, more, projects, windows: Windows::default() }
     }
 
     /// Adds the seed's tokens.
@@ -54,7 +58,7 @@ impl State {
             self.organization.clone_from(&seed.organization);
         }
         if !seed.team.is_empty() {
-            self.teams = vec![seed.team.clone()];
+            self.team.clone_from(&seed.team);
         }
     }
 
@@ -77,7 +81,11 @@ impl State {
     }
 
     fn team(&self, team: &str) -> Result<(), Problem> {
-        if self.teams.iter().any(|known| known == team) { Ok(()) } else { Err(not_found()) }
+        if self.team == team || self.more.iter().any(|known| known == team) { Ok(()) } else { Err(not_found()) }
+    }
+
+    fn team_of<'a>(&'a self, project: &'a Project) -> &'a str {
+        project.team.as_deref().unwrap_or(&self.team)
     }
 
     /// <https://docs.sentry.io/api/teams/create-a-new-team/>
@@ -86,19 +94,19 @@ impl State {
         if self.team(&slug).is_ok() {
             return Err((409, json!({"detail": "A team with this slug already exists."})));
         }
-        self.teams.push(slug.clone());
+        self.more.push(slug.clone());
         Ok(Response::json(201, &self.shown_team(&slug)))
     }
 
     fn list(&self, team: Option<&str>) -> Response {
-        let projects = self.projects.iter().filter(|project| project.is_of(team));
+        let projects = self.projects.iter().filter(|project| team.is_none_or(|team| self.team_of(project) == team));
         let rows: Vec<Value> = projects.map(|project| self.shown(project)).collect();
         Response::json(200, &json!(rows)).with("link", no_more_pages())
     }
 
     /// All keys of all projects, or of those of one team.
     fn list_keys(&self, team: Option<&str>) -> Response {
-        let projects = self.projects.iter().filter(|project| project.is_of(team));
+        let projects = self.projects.iter().filter(|project| team.is_none_or(|team| self.team_of(project) == team));
         let rows: Vec<Value> = projects.flat_map(Project::shown_keys).collect();
         Response::json(200, &json!(rows)).with("link", no_more_pages())
     }
@@ -115,7 +123,8 @@ impl State {
             Some(slug) => slug,
             None => project::free_slug(&name, taken),
         };
-        let mut project = Project::new(&mut self.ids, (team, name, slug), now);
+        let other = (team != self.team).then(|| team.to_owned());
+        let mut project = Project::new(&mut self.ids, (other, name, slug), now);
         project.platform = body.get("platform").and_then(Value::as_str).map(String::from);
         let answer = Response::json(201, &self.shown(&project));
         self.projects.push(project);
@@ -144,7 +153,7 @@ impl State {
     }
 
     fn shown(&self, project: &Project) -> Value {
-        let team = self.shown_team(&project.team);
+        let team = self.shown_team(self.team_of(project));
         let mut shown = project.shown();
         shown["team"] = team.clone();
         shown["teams"] = json!([team]);
@@ -153,8 +162,8 @@ impl State {
     }
 
     fn shown_team(&self, team: &str) -> Value {
-        let place = self.teams.iter().position(|known| known == team).unwrap_or_default();
-        json!({"id": (place + 1).to_string(), "slug": team, "name": team})
+        let place = self.more.iter().position(|known| known == team).map_or(1, |place| place + 2);
+        json!({"id": place.to_string(), "slug": team, "name": team})
     }
 
     fn shown_organization(&self) -> Value {

@@ -12,7 +12,9 @@ use crate::ids::Ids;
 pub struct Project {
     pub id: u64,
     pub slug: String,
-    pub team: String,
+    /// Its team, where that is not the organization's first one.
+    #[serde(default)]
+    pub team: Option<String>,
     name: String,
     pub platform: Option<String>,
     created: Moment,
@@ -31,10 +33,10 @@ struct Key {
 
 impl Project {
     /// A new project; it comes with a key called `Default`.
-    pub fn new(ids: &mut Ids, (team, name, slug): (&str, String, String), now: Moment) -> Self {
+    pub fn new(ids: &mut Ids, (team, name, slug): (Option<String>, String, String), now: Moment) -> Self {
         let id = 4_505_000_000_000_000 + ids.number();
         let keys = vec![Key::new(ids, "Default".into(), now)];
-        Self { id, slug, team: team.to_owned(), name, platform: None, created: now, keys }
+        Self { id, slug, team, name, platform: None, created: now, keys }
     }
 
     /// The project as the API shows it, without team and organization.
@@ -58,11 +60,6 @@ impl Project {
             row["id"] = json!(self.id.to_string());
         }
         row
-    }
-
-    /// Whether it is one of this team; where none is named, of any.
-    pub fn is_of(&self, team: Option<&str>) -> bool {
-        team.is_none_or(|team| self.team == team)
     }
 
     /// Changes what is given.
