@@ -229,7 +229,8 @@ fn names() -> Vec<Value> {
 /// In CEL, whether a condition holds of each name that a source fills.
 type Filled = fn(&dyn Fn(&str) -> String) -> String;
 
-/// What fills variables beside `env`.
+/// What fills variables beside `env`, which may name them too: over `port` and the database's it wins, and gives way to
+/// what golive obtains.
 const FILLED: [Filled; 5] = [
     |holds| holds("'PORT'"),
     |holds| format!("({SQLITE} || {})", holds("self.database.sqlite.env")),
@@ -248,36 +249,31 @@ const FILLED: [Filled; 5] = [
     },
 ];
 
-/// A container's list of variables takes each name once. One rule for each source: none of its names is in `env`, or one
-/// of a source before it.
+/// A container's list of variables takes each name once. One rule for each source: none of its names is one of a source
+/// before it.
 fn variables() -> Vec<Value> {
     let blamed = [
-        (".env", "`PORT` is filled from `port`: remove it from `env`"),
-        (
-            ".database",
-            "`database.sqlite.env` must be neither in `env` nor `PORT`, which `port` fills: rename the variable",
-        ),
+        (".database", "`database.sqlite.env` must not be `PORT`, which `port` fills: rename the variable"),
         (
             ".monitors",
-            "`monitors.sentry.env` must be a variable that nothing else fills, such as `env` or `database`: rename it",
+            "`monitors.sentry.env` must be a variable that nothing else fills, such as `port` or `database`: rename it",
         ),
         (
             ".secrets",
-            "a variable of `secrets.generate` must be one that nothing else fills, such as `env`, `database` or `monitors`: rename it",
+            "a variable of `secrets.generate` must be one that nothing else fills, such as `database` or `monitors`: rename it",
         ),
         (
             ".payments",
-            "a variable of `payments.stripe.webhooks` must be one that nothing else fills, such as `env` or `secrets.generate`: rename it",
+            "a variable of `payments.stripe.webhooks` must be one that nothing else fills, such as `secrets.generate`: rename it",
         ),
     ];
     let once = |at: usize| {
         FILLED[at](&|name| {
             let others = FILLED[..at].iter().map(|filled| filled(&|other| format!("{name} != {other}")));
-            let free = format!("(!has(self.env) || !({name} in self.env))");
-            std::iter::once(free).chain(others).collect::<Vec<_>>().join(" && ")
+            others.collect::<Vec<_>>().join(" && ")
         })
     };
-    blamed.into_iter().enumerate().map(|(at, (field, message))| rule(field, &once(at), message)).collect()
+    blamed.into_iter().enumerate().map(|(at, (field, message))| rule(field, &once(at + 1), message)).collect()
 }
 
 fn webhooks() -> Vec<Value> {

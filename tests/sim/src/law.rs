@@ -11,7 +11,8 @@ use crate::run::Ended;
 /// Every breach of a law by a run that should have ended as `wanted` did.
 pub fn breaches(wanted: &Portrait, ended: &Ended) -> Vec<String> {
     let mut found = always(ended);
-    found.extend(portrait::differences(&wanted.drawn, &portrait::of(&ended.state)));
+    let compared = |drawn: &Value| if wanted.inherits { without_records(drawn.clone()) } else { drawn.clone() };
+    found.extend(portrait::differences(&compared(&wanted.drawn), &compared(&portrait::of(&ended.state))));
     let (orders, accounts) = (ended.state.authority.orders.len(), ended.state.authority.accounts());
     if orders > wanted.orders + wanted.extra_orders {
         found.push(format!("{orders} ACME orders where {} do", wanted.orders));
@@ -49,6 +50,14 @@ fn always(ended: &Ended) -> Vec<String> {
     found
 }
 
+/// A drawn world without what is done once and cannot be changed: Jobs of stages, and the record of releases.
+fn without_records(mut drawn: Value) -> Value {
+    let objects = drawn["cluster"].as_object_mut();
+    let is_record = |place: &String| place.starts_with("Job/") || place.starts_with("ControllerRevision/");
+    objects.into_iter().for_each(|objects| objects.retain(|place, _| !is_record(place)));
+    drawn
+}
+
 /// Whose number of pods an autoscaler decides on begins with as many as ran before.
 fn leave_to_autoscalers(objects: &mut Map<String, Value>) {
     let scaled = objects.keys().filter_map(|place| place.strip_prefix("HorizontalPodAutoscaler/"));
@@ -83,12 +92,15 @@ pub struct Portrait {
     orders: usize,
     /// ACME orders that a run may place beyond those of an untroubled one.
     pub extra_orders: usize,
+    /// Whether an earlier version began: what it did once stands as it made it.
+    pub inherits: bool,
 }
 
 impl Portrait {
     /// That of a run without troubles.
     pub fn of(ended: &Ended) -> Portrait {
-        Portrait { drawn: portrait::of(&ended.state), orders: ended.state.authority.orders.len(), extra_orders: 0 }
+        let orders = ended.state.authority.orders.len();
+        Portrait { drawn: portrait::of(&ended.state), orders, extra_orders: 0, inherits: false }
     }
 }
 

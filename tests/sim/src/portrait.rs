@@ -44,10 +44,6 @@ fn drawn(kind: &str, object: &Value) -> Value {
     if kind == "Secret" {
         object["data"] = json!(keys(&object["data"]));
     }
-    // What earlier versions recorded of a release stays as it is.
-    if let Some(record) = object["data"].as_object_mut().filter(|_| kind == "ControllerRevision") {
-        record.remove("spec");
-    }
     if let Some(annotations) = object.pointer_mut("/spec/template/metadata/annotations") {
         *annotations = json!(keys(annotations));
     }

@@ -147,9 +147,11 @@ impl Case {
 
     /// T9: the operator of now takes on states that earlier ones left, and dies over it.
     pub fn inherits(&self, states: &[(String, State)], effort: Effort, budget: Budget) -> Tally {
+        let mut heir = self.with_orders(self.wanted.extra_orders);
+        heir.wanted.inherits = true;
         let runs = states.iter().map(|(name, state)| {
             let ended = Run { keeps_states: true, ..Run::of(&self.script) }.from(state.clone());
-            self.judge(format!("state {name}"), &ended).and(self.crashes(&ended, effort, budget))
+            heir.judge(format!("state {name}"), &ended).and(heir.crashes(&ended, effort, budget))
         });
         runs.fold(Tally::default(), Tally::and)
     }
