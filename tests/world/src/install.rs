@@ -21,7 +21,8 @@ const PROGRAMS: [&str; 7] =
 const PACKAGES: [(&str, &str); 13] = [
     ("containerd", "containerd"),
     ("runc", "runc"),
-    ("containernetworking-plugins", "bridge"),
+    // `bridge` is also a program of iproute2.
+    ("containernetworking-plugins", "host-local"),
     ("iptables", "iptables"),
     ("busybox-static", "busybox"),
     ("iproute2", "ip"),
