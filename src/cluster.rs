@@ -174,7 +174,7 @@ pub fn version(object: &impl ResourceExt) -> Option<u64> {
 /// Makes golive the owner of every field that anybody declared, so that the next apply takes out what golive does not
 /// declare: what somebody added, and later what golive itself gives up. What the control plane wrote stays its own, and so
 /// does all that is written through subresources. A controller that writes the object's status meanwhile is outrun.
-pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
+pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObject> {
     for _ in 1..TRIES {
         match try_to_take_over(api, name).await {
             Err(Fault::Outrun(_)) => {}
@@ -184,12 +184,12 @@ pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
     try_to_take_over(api, name).await
 }
 
-async fn try_to_take_over(api: &Api<DynamicObject>, name: &str) -> Seen<()> {
+async fn try_to_take_over(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObject> {
     let found = look(api, name).await?;
     let entries = json!(found.metadata.managed_fields.unwrap_or_default());
     let owners = claimed(entries.as_array().map(Vec::as_slice).unwrap_or_default());
     let body = json!({"metadata": {"managedFields": owners, "resourceVersion": found.metadata.resource_version}});
-    within(&format!("take over {name}"), merged(api, name, body)).await.map(drop)
+    within(&format!("take over {name}"), merged(api, name, body)).await
 }
 
 async fn merged<K>(api: &Api<K>, name: &str, body: Value) -> kube::Result<K>

@@ -128,11 +128,11 @@ impl Observer {
         world.operations = self.operations_of(saas);
         world.trust = self.trust();
         (world.namespace_labels, world.vault) = (namespace_labels, vault);
+        world.former = self.former(Ask { saas, world: &world }).await;
         let ask = Ask { saas, world: &world };
         let (sources, copies, outcomes, troubles) =
             tokio::join!(self.sources(ask), self.copies(ask), self.outcomes(ask), self.troubles(ask));
         (world.sources, world.copies, world.outcomes, world.troubles) = (sources, copies, outcomes, troubles);
-        world.former = self.former(Ask { saas, world: &world }).await;
         world
     }
 

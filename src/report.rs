@@ -242,14 +242,21 @@ fn release(ask: Ask<'_>) -> ReleaseStatus {
     let revision = ask.revision();
     let ledger = ask.world.vault.as_ref().ok().map(|vault| &vault.ledger);
     let proven = ledger.and_then(|l| l.proven.clone());
+    let history: Vec<String> = ask.released().into_iter().filter(|earlier| *earlier != revision).collect();
+    if let (Ok(Some(former)), Some(proven)) = (&ask.world.former, &proven) {
+        return ReleaseStatus {
+            revision: proven.clone(),
+            image: former.image.clone(),
+            stage: "RolledBack".into(),
+            history,
+        };
+    }
     let stage = match (ask.saas.spec.release.is_some(), proven.as_ref() == Some(&revision), ask.cleared_to_roll()) {
-        _ if matches!(ask.world.former, Ok(Some(_))) => "RolledBack",
         (true, true, _) => "Proven",
         (_, _, Err(_)) => "Preparing",
         (true, false, Ok(())) => "Smoke",
         (false, ..) => "Running",
     };
-    let history = ask.released().into_iter().filter(|earlier| *earlier != revision).collect();
     ReleaseStatus { revision, image: ask.saas.spec.image.clone(), stage: stage.into(), history }
 }
 

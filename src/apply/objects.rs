@@ -97,7 +97,7 @@ async fn write(
             None => create(observer, ask, (manifest, object)).await?,
             Some(_) => {
                 let api = api(observer, ask, manifest.kind);
-                hand_over(&api, ask, manifest).await?;
+                hand_over(&api, manifest, ask.world.field(manifest.kind, &manifest.name, "/spec/replicas")).await?;
                 cluster::apply(&api, &manifest.name, object).await?
             }
         };
@@ -118,14 +118,10 @@ async fn write(
 /// default, which is a single pod. Each time, for who owns it by now is not seen here.
 ///
 /// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership>
-async fn hand_over(api: &Api<DynamicObject>, ask: Ask<'_>, manifest: &Manifest) -> Seen<()> {
+async fn hand_over(api: &Api<DynamicObject>, manifest: &Manifest, replicas: Option<&Value>) -> Seen<()> {
     let (kind, name) = (manifest.kind, manifest.name.as_str());
-    let Some(replicas) = ask.world.field(kind, name, "/spec/replicas").filter(|_| kind == Kind::Deployment) else {
-        return Ok(());
-    };
-    if manifest.body["spec"].get("replicas").is_some() {
-        return Ok(());
-    }
+    let is_scaled = kind == Kind::Deployment && manifest.body["spec"].get("replicas").is_none();
+    let Some(replicas) = replicas.filter(|_| is_scaled) else { return Ok(()) };
     let fields = json!({
         "apiVersion": kind.api_version(), "kind": kind.name(), "metadata": {"name": name}, "spec": {"replicas": replicas},
     });
@@ -146,7 +142,8 @@ async fn insist(
 ) -> Seen<(DynamicObject, Strays)> {
     let mut before = known;
     for _ in 0..ROUNDS {
-        cluster::take_over(api, &manifest.name).await?;
+        let found = cluster::take_over(api, &manifest.name).await?;
+        hand_over(api, manifest, found.data.pointer("/spec/replicas")).await?;
         let answer = cluster::apply(api, &manifest.name, object).await?;
         let strays = Strays::of(&answer, object);
         if strays.is_empty() || strays == before {
@@ -241,7 +238,7 @@ mod tests {
 
     async fn insisted(values: &'static [i64], known: Strays) -> Seen<String> {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {}, "spec": {"replicas": 1}});
-        let manifest = Manifest::new(Kind::Deployment, "web", json!({}));
+        let manifest = Manifest::new(Kind::Deployment, "web", json!({"spec": {"replicas": 1}}));
         insist(&server(values), (&manifest, &object), known).await.map(|(_, strays)| strays.to_string())
     }
 

@@ -18,6 +18,7 @@ use crate::cluster::{find, list};
 use crate::fault::Seen;
 use crate::kinds::Kind;
 use crate::objects::OWNER;
+use crate::plan::release::SPEC;
 use crate::plan::{Ask, Part};
 use crate::world::Source;
 
@@ -29,7 +30,7 @@ type Values = BTreeMap<String, SecretString>;
 impl Observer {
     /// The user's Secrets and ConfigMaps that the spec names.
     pub(super) async fn sources(&self, ask: Ask<'_>) -> BTreeMap<Source, Seen<Option<Values>>> {
-        let sources = ask.sources();
+        let sources = ask.all_sources();
         let reads = sources.iter().map(|source| self.source(ask, source));
         let seen = join_all(reads).await;
         sources.into_iter().zip(seen).collect()
@@ -91,8 +92,8 @@ impl Observer {
             Api::namespaced(self.client.clone(), &ask.saas.namespace().unwrap_or_default());
         // Listed, for reading one by its name would need another right.
         let records = list(&api, &format!("{OWNER}={}", ask.name())).await?;
-        let data = records.into_iter().find(|record| record.name_any() == name).and_then(|record| record.data);
-        Ok(data.and_then(|data| serde_json::from_value(data.0["spec"].clone()).ok()))
+        let record = records.into_iter().find(|record| record.name_any() == name);
+        Ok(record.and_then(|record| serde_json::from_str(record.annotations().get(SPEC)?).ok()))
     }
 
     /// Why pods of a workload do not run, in the kubelet's or the scheduler's words; asked only while some are missing that

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::names::joined;
@@ -21,6 +22,8 @@ const DRAIN_SECONDS: i64 = 5;
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>.
 const IPV4: &str = "0.0.0.0/0";
 const IPV6: &str = "::/0";
+/// How long pods may take until a roll-out counts as stuck.
+const PROGRESS: SignedDuration = SignedDuration::from_secs(300);
 /// How soon pods that are still missing are looked at again: no watch tells why one does not start.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -61,15 +64,27 @@ impl Ask<'_> {
     }
 
     fn roll_out(self, steps: &mut Steps) {
+        let mut runs = true;
         for workload in self.workloads() {
             steps.manifests.extend(self.workload_objects(&workload));
-            steps.or_wait(self.is_rolled_out(&workload));
+            runs &= steps.or_wait(self.runs(&workload)).is_some();
         }
         self.cron_jobs(steps);
-        // What the spec has dropped serves until its successors do.
-        if steps.waits.is_some() {
-            self.stay(steps);
+        // What the spec has dropped serves until its successors do, and routes lead to them.
+        if !runs || !self.may_turn() {
+            let served = self
+                .predecessors()
+                .into_iter()
+                .flat_map(|name| [Kind::Service, Kind::Deployment].map(|k| (k, name.clone())));
+            served.for_each(|(kind, name)| steps.keep(kind, name));
         }
+    }
+
+    /// What has a Service that the spec does not call for any more.
+    pub fn predecessors(self) -> Vec<String> {
+        let wanted: Vec<_> = self.workloads().into_iter().filter(|w| w.port(&self).is_some()).map(|w| w.name).collect();
+        let services = self.world.children.of_kind(Kind::Service).filter(|child| child.part == Some(Part::App));
+        services.map(|child| child.name.to_string()).filter(|name| !wanted.contains(name)).collect()
     }
 
     /// Keeps everything of this part as it is, also what the spec does not name any more.
@@ -154,7 +169,7 @@ impl Ask<'_> {
         merge(&mut template["spec"], more);
         let mut spec = json!({
             "revisionHistoryLimit": 3,
-            "progressDeadlineSeconds": 300,
+            "progressDeadlineSeconds": PROGRESS.as_secs(),
             "selector": {"matchLabels": self.selector(&workload.component)},
             "strategy": self.strategy(workload),
         });
@@ -285,10 +300,12 @@ impl Ask<'_> {
         }
     }
 
-    /// Whether a workload has pods that answer, or is to have none.
+    /// Whether a workload has pods that answer, is to have none, or has had its time to get some.
     pub fn has_pods(self, name: &str) -> bool {
-        let number = |pointer| self.world.field(Kind::Deployment, name, pointer).and_then(Value::as_i64);
-        number("/spec/replicas") == Some(0) || number("/status/availableReplicas").unwrap_or(0) > 0
+        let Some(deployment) = self.world.children.find(Kind::Deployment, name) else { return false };
+        let number = |pointer| deployment.field(pointer).and_then(Value::as_i64);
+        let young = deployment.made.is_some_and(|made| self.world.now.duration_since(made) < PROGRESS);
+        !young || number("/spec/replicas") == Some(0) || number("/status/availableReplicas").unwrap_or(0) > 0
     }
 
     /// Whether every pod that runs has the environment of now.

@@ -99,10 +99,10 @@ impl Ask<'_> {
         seen && self.world.accounts.get(account).is_some_and(|account| !account.allowed)
     }
 
-    /// Whether a release of now makes a backup first. Before the first one there may be nothing to lose.
+    /// Whether a release of now makes a backup first. Before the first one there may be nothing to lose, and what is proven
+    /// has passed.
     pub fn backs_up(self) -> bool {
-        let proven = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.proven.is_some());
-        proven || (self.saas.spec.backup.is_some() && self.sqlite().is_some())
+        self.proven_before().is_some() || (self.saas.spec.backup.is_some() && self.sqlite().is_some())
     }
 
     /// The accounts that a backup goes to: those named, else the default.

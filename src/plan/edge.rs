@@ -36,6 +36,7 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
         Way::Own => ask.by_own_gateway(&mut steps),
         Way::Shared(gateway) => ask.by_shared_gateway(gateway, &mut steps),
         Way::Listeners(_) => ask.by_listeners(&mut steps),
+        Way::Ingress | Way::Traefik if !ask.may_turn() => ask.keep_ingresses(&mut steps),
         Way::Ingress => ask.by_ingress(&mut steps),
         Way::Traefik => ask.by_traefik(&mut steps),
     }
@@ -174,12 +175,13 @@ impl<'a> Ask<'a> {
         cache.into_iter().chain(SECURITY_HEADERS.into_iter().filter(|_| wanted)).collect()
     }
 
-    /// Whether the secure routes may be declared as they are to be: every host has its certificate, and pods stand wherever
-    /// they lead. Those of a process that is new do not at first, and where there are routes these lead to who served before.
-    fn may_turn(self) -> bool {
+    /// Whether routes may be declared as they are to be: pods stand wherever they lead. Those of a process that is new do not
+    /// at first, and where there are routes these go on leading to who served before.
+    pub fn may_turn(self) -> bool {
         let stands = |kind| self.world.children.find(kind, &self.name()).is_some();
         let serves = stands(Kind::HttpRoute) || stands(Kind::Ingress);
-        self.is_secured().is_ok() && (!serves || self.routes().iter().all(|lead| self.has_pods(&lead.service)))
+        let relieved = || self.predecessors().is_empty() || self.workloads().iter().all(|w| self.runs(w).is_ok());
+        !serves || (self.routes().iter().all(|lead| self.has_pods(&lead.service)) && relieved())
     }
 
     /// Which path leads to which Service: of the revision that runs.

@@ -236,6 +236,17 @@ impl Ask<'_> {
         self.saas.spec.env_from.iter().filter_map(source).collect()
     }
 
+    /// The same for every revision that may run.
+    pub fn all_sources(self) -> Vec<Source> {
+        let mut sources = self.sources();
+        if let Ok(Some(former)) = self.former() {
+            sources.extend(Ask { saas: &former, ..self }.sources());
+        }
+        sources.sort();
+        sources.dedup();
+        sources
+    }
+
     /// Requests and limits: the spec says what a pod may use; a quarter of the CPU and all of the memory is set aside
     /// for it, since CPU can be shared when it is short and memory can't. Without the block: modest ones.
     pub fn resources(self) -> Value {

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::app::Workload;
 use super::names::{hash_of, joined};
 use super::pod::{Container, Runs};
 use super::{Ask, Manifest, Part, Steps, Verdict};
@@ -17,6 +18,8 @@ use crate::vault::Note;
 pub const REVISION: &str = "golive.dev/revision";
 /// The stage after the roll-out.
 const SMOKE: &str = "smoke";
+/// The annotation of a record with the spec by which its revision ran last.
+pub const SPEC: &str = "golive.dev/spec";
 /// Revisions whose record is kept.
 const HISTORY: usize = 10;
 /// How long smoke checks are tried again: names and routes need a moment to be known everywhere.
@@ -24,8 +27,10 @@ const SMOKE_SECONDS: u64 = 90;
 
 /// Plans the stages around the roll-out.
 pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
-    let release = ask.saas.spec.release.as_ref()?;
-    Some(ask.release(release))
+    match &ask.saas.spec.release {
+        Some(release) => Some(ask.release(release)),
+        None => ask.without_release(),
+    }
 }
 
 /// A Job that runs once for a revision.
@@ -53,41 +58,54 @@ impl Ask<'_> {
         if release.soak_minutes.is_some() {
             steps.wait(super::unsupported::hold("release.soakMinutes"));
         }
-        let busy = self.outlast(release, &mut steps);
+        let busy = self.outlast(&mut steps);
         let jobs = self.stages_before(release).into_iter().chain(self.smoke_stages(release)).map(|stage| stage.job);
         jobs.filter(|job| self.world.children.find(Kind::Job, job).is_some())
             .for_each(|job| steps.keep(Kind::Job, job));
         if !busy && self.before_rollout(release, &mut steps).is_some() {
             self.after_rollout(release, &mut steps);
         }
+        // Only the record follows a spec that changes otherwise.
+        steps.upkeep = self.is_proven() && steps.waits.is_none();
         steps.evidence = format!("revision {} passed every stage", self.revision());
         Ok(steps)
     }
 
-    /// A stage that an earlier revision began is left to end: no two migrations run at once, and none is killed half-way.
+    /// What is left where the spec has no release any more.
+    fn without_release(self) -> Option<Verdict> {
+        let mut steps = Steps::default();
+        self.outlast(&mut steps).then_some(Ok(steps))
+    }
+
+    /// Keeps the Jobs of stages that an earlier revision began: no two migrations run at once, and none is killed half-way.
     /// Gives whether there is one.
-    fn outlast(self, release: &Release, steps: &mut Steps) -> bool {
-        let under_way: Vec<&Child> =
-            self.world.children.of_kind(Kind::Job).filter(|job| self.is_at_work(job)).collect();
-        if under_way.is_empty() {
-            return false;
-        }
-        let now: Vec<String> = self.stages_before(release).into_iter().map(|stage| stage.job).collect();
-        let mut earlier = under_way.into_iter().filter(|job| !now.iter().any(|name| **name == *job.name)).peekable();
-        let busy = earlier.peek().is_some();
-        for job in earlier {
+    fn outlast(self, steps: &mut Steps) -> bool {
+        let earlier = self.earlier_stages();
+        for job in &earlier {
             steps.keep(Kind::Job, job.name.to_string());
             let message =
                 format!("Job {} of an earlier revision still runs: it is left to end, or delete it", job.name);
             steps.wait(Hold::event("StageRunning", message));
         }
-        busy
+        !earlier.is_empty()
     }
 
-    /// Whether a Job is that of a stage before a roll-out, and has not ended.
+    /// The Jobs of stages before the roll-out that run for another revision than this.
+    fn earlier_stages(&self) -> Vec<&Child> {
+        let mut jobs: Vec<&Child> = self.world.children.of_kind(Kind::Job).filter(|job| self.is_at_work(job)).collect();
+        if let (false, Some(release)) = (jobs.is_empty(), &self.saas.spec.release) {
+            let stages = self.stages_before(release).into_iter().chain(self.smoke_stages(release));
+            let now: Vec<String> = stages.map(|stage| stage.job).collect();
+            jobs.retain(|job| !now.iter().any(|name| **name == *job.name));
+        }
+        jobs
+    }
+
+    /// Whether a Job is that of a stage before a roll-out, and its pod runs.
     fn is_at_work(self, job: &Child) -> bool {
         let smoke = job.name.strip_prefix(&self.name()).is_some_and(|rest| rest.starts_with("-smoke-"));
-        job.part == Some(Part::Release) && !smoke && self.job_outcome(&job.name).is_none()
+        let runs = job.field("/status/ready").and_then(Value::as_i64).is_some_and(|pods| pods > 0);
+        job.part == Some(Part::Release) && !smoke && runs && self.job_outcome(&job.name).is_none()
     }
 
     /// Names what is released: a hash over everything whose change needs the stages again.
@@ -117,11 +135,14 @@ impl Ask<'_> {
         self.nothing_missing()
     }
 
-    /// Whether every stage before the roll-out is done for this revision.
+    /// Whether every stage before the roll-out is done for this revision, and none runs for another.
     ///
     /// # Errors
     /// One is not.
     pub fn stages_are_done(self) -> Result<(), Hold> {
+        if let Some(job) = self.earlier_stages().first() {
+            return Err(Hold::event("StagePending", format!("waits for Job {} of an earlier revision", job.name)));
+        }
         let Some(release) = &self.saas.spec.release else { return Ok(()) };
         let ledger = &self.world.vault()?.ledger;
         let revision = self.revision();
@@ -323,13 +344,19 @@ impl Ask<'_> {
 
     /// Whether every workload runs this revision. Until it is declared, the pods that are rolled out are the old ones.
     fn is_up(self) -> Result<(), Hold> {
-        self.workloads().iter().try_for_each(|workload| {
-            let found = self.world.children.find(Kind::Deployment, &workload.name);
-            match found.map(|deployment| deployment.annotation(REVISION) == Some(&self.revision())) {
-                Some(false) => Err(Hold::event("RollingOut", format!("{} still runs another revision", workload.name))),
-                Some(true) | None => self.is_rolled_out(workload),
-            }
-        })
+        self.workloads().iter().try_for_each(|workload| self.runs(workload))
+    }
+
+    /// Whether a workload runs this revision, and it alone.
+    ///
+    /// # Errors
+    /// It still runs another, or some of its pods do not stand yet.
+    pub fn runs(self, workload: &Workload<'_>) -> Result<(), Hold> {
+        let found = self.world.children.find(Kind::Deployment, &workload.name);
+        match found.map(|deployment| deployment.annotation(REVISION) == Some(&self.revision())) {
+            Some(false) => Err(Hold::event("RollingOut", format!("{} still runs another revision", workload.name))),
+            Some(true) | None => self.is_rolled_out(workload),
+        }
     }
 
     /// Whether the public address leads to pods of this revision.
@@ -356,21 +383,32 @@ impl Ask<'_> {
         self.releases().into_iter().map(short).collect()
     }
 
-    /// Keeps a ControllerRevision for each release: the history that kubectl knows.
+    /// Keeps a ControllerRevision for each release: the history that kubectl knows. That of the proven one has the spec by which
+    /// it runs, in an annotation, for what else such an object holds is never changed.
     fn record(self, steps: &mut Steps) {
         let (records, name) = (self.releases(), self.named(&self.revision()));
         let newest = records.first().map_or(0, |record| number(record));
-        let old = records.into_iter().filter(|record| *record.name != *name);
-        old.take(HISTORY - 1).for_each(|record| steps.keep(Kind::ControllerRevision, record.name.to_string()));
-        match self.record_of(&self.revision()) {
-            Some(known) => steps.keep(Kind::ControllerRevision, known),
-            None => {
-                let spec = &self.saas.spec;
-                let data = json!({"image": spec.image, "revision": self.revision(), "spec": spec});
-                let body = json!({"revision": newest + 1, "data": data});
-                steps.declare(Manifest::new(Kind::ControllerRevision, name, body));
-            }
+        let known = records.iter().find(|record| *record.name == *name).map(|record| number(record));
+        let old = records.into_iter().filter(|record| *record.name != *name).take(HISTORY - 1);
+        let proven = self.proven_before().and_then(|proven| self.record_of(&proven));
+        old.map(|record| record.name.to_string())
+            .chain(proven)
+            .for_each(|old| steps.keep(Kind::ControllerRevision, old));
+        let data = json!({"image": self.saas.spec.image, "revision": self.revision()});
+        let body = json!({"revision": known.unwrap_or(newest + 1), "data": data});
+        let mut record = Manifest::new(Kind::ControllerRevision, name, body);
+        if self.is_proven() {
+            record.annotations.insert(SPEC.to_owned(), json!(self.saas.spec).to_string());
         }
+        match known.is_some() && !self.is_proven() {
+            true => steps.keep(Kind::ControllerRevision, record.name),
+            false => steps.declare(record),
+        }
+    }
+
+    fn is_proven(self) -> bool {
+        let proven = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.proven.as_ref());
+        proven.is_some_and(|proven| *proven == self.revision())
     }
 }
 
@@ -394,6 +432,38 @@ mod tests {
             world.children = world.children.with(Kind::ControllerRevision, serde_json::from_value(object).unwrap());
         }
         world
+    }
+
+    #[test]
+    fn the_record_of_the_proven_release_stays_however_many_failed_since() {
+        let (saas, mut world) = (saas(json!({"release": {}})), released(1..=12));
+        world.vault = Ok(Vault::default());
+        world.vault.as_mut().unwrap().ledger.proven = Some("1".into());
+        let steps = plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap();
+        assert!(steps.kept.iter().any(|(_, name)| name == "app-1"));
+        let record = steps.manifests.iter().find(|m| m.kind == Kind::ControllerRevision).unwrap();
+        assert!(record.annotations.is_empty(), "what is on trial is not what runs by this spec");
+    }
+
+    #[test]
+    fn a_stage_of_an_earlier_revision_is_waited_for_only_while_its_pod_runs() {
+        let job = |ready: i64| {
+            let status = json!({"active": 1, "ready": ready});
+            let labels = json!({crate::objects::PART: "release"});
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "app-migrate-old", "labels": labels}, "status": status})
+        };
+        let waits = |spec: Value, ready: i64| {
+            let (saas, mut world) = (saas(spec), world(&[]));
+            world.children = world.children.with(Kind::Job, serde_json::from_value(job(ready)).unwrap());
+            let ask = Ask { saas: &saas, world: &world };
+            let kept =
+                plan(ask).is_some_and(|verdict| verdict.is_ok_and(|s| s.kept.iter().any(|k| k.1 == "app-migrate-old")));
+            (kept, ask.stages_are_done().is_err())
+        };
+        for spec in [json!({"release": {}}), json!({})] {
+            assert_eq!(waits(spec.clone(), 1), (true, true), "{spec}");
+            assert_eq!(waits(spec.clone(), 0), (false, false), "a pod that cannot start holds nobody up: {spec}");
+        }
     }
 
     #[test]
@@ -433,6 +503,7 @@ mod tests {
         assert!(stages(first.clone(), &world).is_empty());
         world.vault.as_mut().unwrap().ledger.proven = Some("r".into());
         let stages = stages(first, &world);
+        assert_eq!(stages.len(), 1);
         assert_eq!(stages[0].0, "backup");
         assert_eq!(stages[0].1.as_ref().err().map(|hold| hold.reason), Some("NothingToBackUp"));
     }

@@ -105,9 +105,9 @@ impl Ask<'_> {
         rotate.env.iter().find(|env| !made(env))
     }
 
-    /// Values in the vault that no field of the spec names any more, once no pod asks for them.
+    /// Values in the vault that no field of the spec names any more, once no pod asks for them and none will again.
     fn unwanted(self, vault: &Vault) -> Vec<String> {
-        if !self.is_environment_rolled() {
+        if !self.is_environment_rolled() || self.proven_before().is_some() {
             return Vec::new();
         }
         let wanted: BTreeSet<String> = self.nameable_env().into_iter().collect();

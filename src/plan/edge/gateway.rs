@@ -69,10 +69,13 @@ impl<'a> Ask<'a> {
     }
 
     fn declare_routes(self, steps: &mut Steps) {
+        if !self.may_turn() {
+            return self.keep_routes(steps);
+        }
         self.plain_routes().into_iter().for_each(|route| steps.declare(route));
-        match self.may_turn() {
-            true => self.secure_routes().into_iter().for_each(|route| steps.declare(route)),
-            false => self.keep_routes(steps),
+        match self.is_secured() {
+            Ok(()) => self.secure_routes().into_iter().for_each(|route| steps.declare(route)),
+            Err(_) => self.keep_routes(steps),
         }
     }
 
