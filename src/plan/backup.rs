@@ -99,10 +99,9 @@ impl Ask<'_> {
         seen && self.world.accounts.get(account).is_some_and(|account| !account.allowed)
     }
 
-    /// Whether a release of now makes a backup first. Before the first one there may be nothing to lose, and what is proven
-    /// has passed.
+    /// Whether there is something that backups are made of.
     pub fn backs_up(self) -> bool {
-        self.proven_before().is_some() || (self.saas.spec.backup.is_some() && self.sqlite().is_some())
+        self.saas.spec.backup.is_some() && self.sqlite().is_some()
     }
 
     /// The accounts that a backup goes to: those named, else the default.
