@@ -11,6 +11,7 @@ use crate::api::ProviderAccount;
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::rows::{Held, Id, Mark};
+use crate::vendors::acme::{Challenge, ChallengeState};
 use crate::world::Account;
 
 /// The application `app` with this spec.
@@ -40,6 +41,19 @@ pub fn acme() -> Value {
     json!({"default": true, "acme": {
         "directory": "https://ca.example.com", "email": "ops@example.com", "termsOfServiceAgreed": true,
     }})
+}
+
+/// What the CA waits to see of a host in DNS.
+pub fn proof(host: &str) -> Challenge {
+    Challenge {
+        name: host.into(),
+        wildcard: false,
+        kind: crate::vendors::acme::Kind::Dns01,
+        token: "t".into(),
+        proof: "p".into(),
+        status: ChallengeState::Pending,
+        error: None,
+    }
 }
 
 fn record(name: &str, kind: RecordType) -> Record {

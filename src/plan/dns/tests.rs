@@ -2,9 +2,9 @@ use serde_json::json;
 
 use super::*;
 use crate::api::SaasDeployment;
-use crate::plan::tests::{saas, world};
+use crate::plan::tests::{proof, saas, world};
 use crate::rows::{Id, Mark, Zone};
-use crate::vendors::acme::{self, Challenge, ChallengeState, Progress, Status};
+use crate::vendors::acme::{Progress, Status};
 use crate::world::{Pending, World};
 
 const HOSTS: [&str; 2] = ["app.example.org", "www.example.org"];
@@ -43,15 +43,7 @@ fn moved(table: impl Fn(&Mark) -> Vec<Held<Record>>) -> World {
 
 /// The CA waits for a proof of this host.
 fn proving(mut world: World, host: &str) -> World {
-    let challenge = Challenge {
-        name: host.into(),
-        wildcard: false,
-        kind: acme::Kind::Dns01,
-        token: "t".into(),
-        proof: "p".into(),
-        status: ChallengeState::Pending,
-        error: None,
-    };
+    let challenge = proof(host);
     let progress = Progress { status: Status::Pending, names: [].into(), challenges: vec![challenge], error: None };
     let (names, url) = (vec![host.to_owned()], Some("https://ca.example.com/order/1".to_owned()));
     let pending = Pending { names, account: "ca".into(), at: world.now, url, progress: Some(Ok(progress)) };

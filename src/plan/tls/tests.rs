@@ -5,7 +5,7 @@ use super::*;
 use crate::api::SaasDeployment;
 use crate::certificate::Window;
 use crate::fault::Fault;
-use crate::plan::tests::{acme, saas, world};
+use crate::plan::tests::{acme, proof, saas, world};
 use crate::rows::{Id, Zone};
 use crate::world::{HostedZone, Origin, World};
 
@@ -119,15 +119,7 @@ fn a_refused_order_is_told_in_the_ca_s_words_also_while_a_certificate_serves() {
 
 #[test]
 fn an_order_that_goes_on_is_no_news_while_a_certificate_serves() {
-    let proof = Challenge {
-        name: NAMES[0].into(),
-        wildcard: false,
-        kind: acme::Kind::Dns01,
-        token: "t".into(),
-        proof: "p".into(),
-        status: ChallengeState::Pending,
-        error: None,
-    };
+    let proof = proof(NAMES[0]);
     let zone = Zone { id: Id("z".into()), name: "example.org".into(), name_servers: Vec::new() };
     let asked = |mut world: World| {
         let (names, challenges) = (BTreeSet::new(), vec![proof.clone()]);
