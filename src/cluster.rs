@@ -82,15 +82,6 @@ where
     Ok(within(&format!("list {labels}"), api.list(&params)).await?.items)
 }
 
-/// Has another manager own these fields too, as they are.
-///
-/// # Errors
-/// They are not so any more, or it is refused.
-pub async fn share(api: &Api<DynamicObject>, (name, manager): (&str, &str), fields: &Value) -> Seen<()> {
-    let (params, fields) = (PatchParams::apply(manager), Patch::Apply(fields));
-    within(&format!("apply {name}"), api.patch(name, &params, &fields)).await.map(drop)
-}
-
 /// Makes an object that must not be there yet.
 ///
 /// # Errors
@@ -136,9 +127,9 @@ where
     within(&format!("apply {name}"), api.patch(name, &params, &Patch::Apply(object))).await
 }
 
-/// Applies an object server-side, unless somebody else owns a field of it.
-pub async fn offer(api: &Api<DynamicObject>, name: &str, object: &Value) -> Seen<DynamicObject> {
-    within(&format!("apply {name}"), api.patch(name, &PatchParams::apply(MANAGER), &Patch::Apply(object))).await
+/// Applies an object server-side as this manager of fields, unless somebody else owns one of them with another value.
+pub async fn offer(api: &Api<DynamicObject>, (name, manager): (&str, &str), object: &Value) -> Seen<DynamicObject> {
+    within(&format!("apply {name}"), api.patch(name, &PatchParams::apply(manager), &Patch::Apply(object))).await
 }
 
 /// The object of a name as it is. An empty patch asks for no change and shows it: reading it by name would need another

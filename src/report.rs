@@ -240,18 +240,12 @@ fn selector(ask: Ask<'_>) -> Option<String> {
 /// Which revision runs, and what stands between it and production.
 fn release(ask: Ask<'_>) -> ReleaseStatus {
     let revision = ask.revision();
-    let ledger = ask.world.vault.as_ref().ok().map(|vault| &vault.ledger);
-    let proven = ledger.and_then(|l| l.proven.clone());
     let history: Vec<String> = ask.released().into_iter().filter(|earlier| *earlier != revision).collect();
-    if let (Ok(Some(former)), Some(proven)) = (&ask.world.former, &proven) {
-        return ReleaseStatus {
-            revision: proven.clone(),
-            image: former.image.clone(),
-            stage: "RolledBack".into(),
-            history,
-        };
+    if let (Ok(Some(former)), Some(proven)) = (&ask.world.former, ask.proven()) {
+        let (revision, image) = (proven.to_owned(), former.image.clone());
+        return ReleaseStatus { revision, image, stage: "RolledBack".into(), history };
     }
-    let stage = match (ask.saas.spec.release.is_some(), proven.as_ref() == Some(&revision), ask.cleared_to_roll()) {
+    let stage = match (ask.saas.spec.release.is_some(), ask.is_proven(), ask.cleared_to_roll()) {
         (true, true, _) => "Proven",
         (_, _, Err(_)) => "Preparing",
         (true, false, Ok(())) => "Smoke",

@@ -237,17 +237,15 @@ impl Steps<'_> {
         object["metadata"]["annotations"] = noted(&Origin { account: order.account.clone(), directory });
         let found = secrets::seen(&self.api, self.ask, &name).await?;
         // What others keep beside the two, a key store say, stays.
-        let stands = found.as_ref().map(|secret| Stands { keys: Vec::new(), ..Stands::of(secret) });
-        secrets::keep(&self.api, (&name, object), stands).await.map(drop)
+        secrets::keep(&self.api, (&name, object), found.as_ref().map(Stands::beside)).await.map(drop)
     }
 
     /// Notes on the certificate that stands where it came from.
     async fn note(&self, origin: &Origin) -> Seen<()> {
         let name = self.ask.tls_name();
         let Some(found) = secrets::seen(&self.api, self.ask, &name).await? else { return Ok(()) };
-        let stands = Stands { keys: Vec::new(), ..Stands::of(&found) };
         let object = json!({"metadata": {"annotations": noted(origin)}});
-        secrets::keep(&self.api, (&name, object), Some(stands)).await.map(drop)
+        secrets::keep(&self.api, (&name, object), Some(Stands::beside(&found))).await.map(drop)
     }
 
     /// Forgets the order that was planned on, or what cannot be read.

@@ -39,7 +39,7 @@ pub async fn create(observer: &Observer, ask: Ask<'_>, (manifest, object): (&Man
             return Err(strange(&found));
         }
     }
-    match cluster::offer(&api, name, object).await {
+    match cluster::offer(&api, (name, MANAGER), object).await {
         // Whoever took golive's labels off an object did not make it.
         Ok(made) if is_alone(&made) || made.uid().as_deref() == ask.world.children.lost(kind, name) => Ok(made),
         Ok(made) => {

@@ -125,7 +125,7 @@ async fn hand_over(api: &Api<DynamicObject>, manifest: &Manifest, replicas: Opti
     let fields = json!({
         "apiVersion": kind.api_version(), "kind": kind.name(), "metadata": {"name": name}, "spec": {"replicas": replicas},
     });
-    cluster::share(api, (name, AUTOSCALER), &fields).await
+    cluster::offer(api, (name, AUTOSCALER), &fields).await.map(drop)
 }
 
 /// The API of a kind in the application's namespace.

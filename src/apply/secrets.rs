@@ -29,6 +29,11 @@ impl<'a> Stands<'a> {
             keys: secret.data.iter().flat_map(|data| data.keys()).collect(),
         }
     }
+
+    /// The same, where what is not written again stays.
+    pub fn beside(secret: &'a Secret) -> Self {
+        Stands { keys: Vec::new(), ..Stands::of(secret) }
+    }
 }
 
 /// Whether a Secret is one of the application's that golive keeps: somebody may have taken its labels off.

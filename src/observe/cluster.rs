@@ -87,7 +87,7 @@ impl Observer {
 
     /// The spec on record of the last proven revision, where that of now gives way to it; read then alone.
     pub(super) async fn former(&self, ask: Ask<'_>) -> Seen<Option<SaasDeploymentSpec>> {
-        let Some(name) = ask.gives_way_to().and_then(|revision| ask.record_of(&revision)) else { return Ok(None) };
+        let Some(name) = ask.gives_way_to().and_then(|revision| ask.record_of(revision)) else { return Ok(None) };
         let api: Api<ControllerRevision> =
             Api::namespaced(self.client.clone(), &ask.saas.namespace().unwrap_or_default());
         // Listed, for reading one by its name would need another right.

@@ -45,7 +45,7 @@ pub fn plan(ask: Ask<'_>, stages: Result<(), Hold>) -> Verdict {
     ask.surroundings(&mut steps);
     match steps.or_wait(ask.is_complete().and(stages)) {
         Some(()) => ask.roll_out(&mut steps),
-        None => ask.stay(&mut steps),
+        None => ask.keep_all(Part::App, &mut steps),
     }
     steps.evidence = ask.running();
     Ok(steps)
@@ -71,12 +71,11 @@ impl Ask<'_> {
         }
         self.cron_jobs(steps);
         // What the spec has dropped serves until its successors do, and routes lead to them.
-        if !runs || !self.may_turn() {
-            let served = self
-                .predecessors()
-                .into_iter()
-                .flat_map(|name| [Kind::Service, Kind::Deployment].map(|k| (k, name.clone())));
-            served.for_each(|(kind, name)| steps.keep(kind, name));
+        let dropped = self.predecessors();
+        let relieved = dropped.is_empty() || (runs && self.may_turn());
+        if !relieved {
+            dropped.iter().for_each(|name| steps.keep(Kind::Service, name));
+            dropped.into_iter().for_each(|name| steps.keep(Kind::Deployment, name));
         }
     }
 
@@ -85,12 +84,6 @@ impl Ask<'_> {
         let wanted: Vec<_> = self.workloads().into_iter().filter(|w| w.port(&self).is_some()).map(|w| w.name).collect();
         let services = self.world.children.of_kind(Kind::Service).filter(|child| child.part == Some(Part::App));
         services.map(|child| child.name.to_string()).filter(|name| !wanted.contains(name)).collect()
-    }
-
-    /// Keeps everything of this part as it is, also what the spec does not name any more.
-    fn stay(self, steps: &mut Steps) {
-        let own = self.world.children.iter().filter(|(_, child)| child.part == Some(Part::App));
-        own.for_each(|(kind, child)| steps.keep(kind, child.name.to_string()));
     }
 
     /// What exists before any pod does.

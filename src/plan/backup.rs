@@ -131,7 +131,6 @@ impl Ask<'_> {
     /// There is nothing to back up, or no account that it may go to.
     pub fn backup_container(self, before_release: bool) -> Result<Container, Hold> {
         let (backup, source) = self.saas.spec.backup.as_ref().zip(self.database_source()).ok_or_else(nothing)?;
-        let proven = self.world.vault.as_ref().is_ok_and(|vault| vault.ledger.proven.is_some());
         let mut tags = self.tags();
         tags.revision = before_release.then(|| self.revision());
         let task = BackupTask {
@@ -140,7 +139,7 @@ impl Ask<'_> {
             keep_days: u32::try_from(backup.keep_days).unwrap_or(30),
             tags,
             workdir: PathBuf::from(SCRATCH),
-            allow_missing: before_release && !proven,
+            allow_missing: before_release && self.proven().is_none(),
             limits: Limits::default(),
         };
         let container = self.mount_database(self.worker("backup", &task));

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::app::Workload;
-use super::{Ask, Manifest, Steps, Verdict};
+use super::{Ask, Manifest, Part, Steps, Verdict};
 use crate::fault::Hold;
 use crate::ground::SharedGateway;
 use crate::kinds::Kind;
@@ -36,7 +36,7 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
         Way::Own => ask.by_own_gateway(&mut steps),
         Way::Shared(gateway) => ask.by_shared_gateway(gateway, &mut steps),
         Way::Listeners(_) => ask.by_listeners(&mut steps),
-        Way::Ingress | Way::Traefik if !ask.may_turn() => ask.keep_ingresses(&mut steps),
+        Way::Ingress | Way::Traefik if !ask.may_turn() => ask.keep_all(Part::Edge, &mut steps),
         Way::Ingress => ask.by_ingress(&mut steps),
         Way::Traefik => ask.by_traefik(&mut steps),
     }

@@ -345,6 +345,12 @@ impl Ask<'_> {
         }
     }
 
+    /// Keeps everything of a part as it is, also what the spec does not name any more.
+    fn keep_all(self, part: Part, steps: &mut Steps) {
+        let own = self.world.children.iter().filter(|(_, child)| child.part == Some(part));
+        own.for_each(|(kind, child)| steps.keep(kind, &*child.name));
+    }
+
     /// What a part still has to remove at vendors when the object is deleted.
     fn farewell(self, part: Part) -> Option<Verdict> {
         match part {

@@ -202,9 +202,7 @@ impl Ask<'_> {
         if steps.waits.is_some() || release.smoke.is_empty() {
             return self.prove(steps);
         }
-        let open = self.smoke_stages(release).into_iter().filter(|stage| !self.is_done(stage));
-        let (begun, fresh): (Vec<_>, Vec<_>) =
-            open.partition(|stage| self.world.children.find(Kind::Job, &stage.job).is_some());
+        let (begun, fresh) = self.open_smoke_stages(release);
         for stage in begun {
             self.run(stage, steps);
         }
@@ -217,24 +215,23 @@ impl Ask<'_> {
         self.prove(steps);
     }
 
+    /// The checks of the smoke test that are not done: those whose Jobs stand, and those that have none yet.
+    fn open_smoke_stages(self, release: &Release) -> (Vec<Stage>, Vec<Stage>) {
+        let open = self.smoke_stages(release).into_iter().filter(|stage| !self.is_done(stage));
+        open.partition(|stage| self.world.children.find(Kind::Job, &stage.job).is_some())
+    }
+
     /// Whether a check of the smoke test failed, and none is under way.
     pub fn fails_smoke(self, release: &Release) -> bool {
-        let open = self.smoke_stages(release).into_iter().filter(|stage| !self.is_done(stage));
-        let begun = open.filter(|stage| self.world.children.find(Kind::Job, &stage.job).is_some());
-        let ended: Vec<_> = begun.map(|stage| self.job_outcome(&stage.job)).collect();
+        let (begun, _) = self.open_smoke_stages(release);
+        let ended: Vec<_> = begun.iter().map(|stage| self.job_outcome(&stage.job)).collect();
         ended.iter().all(Option::is_some) && ended.iter().any(|outcome| matches!(outcome, Some(Err(_))))
     }
 
     /// Notes the revision as proven once nothing waits.
     fn prove(self, steps: &mut Steps) {
-        let proven = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.proven.clone());
-        let revision = self.revision();
-        if steps.waits.is_none()
-            && steps.actions.is_empty()
-            && proven.as_ref() != Some(&revision)
-            && self.is_up().is_ok()
-        {
-            steps.note(Note::Proven(revision));
+        if steps.waits.is_none() && steps.actions.is_empty() && !self.is_proven() && self.is_up().is_ok() {
+            steps.note(Note::Proven(self.revision()));
         }
     }
 
@@ -398,25 +395,20 @@ impl Ask<'_> {
         let newest = records.first().map_or(0, |record| number(record));
         let known = records.iter().find(|record| *record.name == *name).map(|record| number(record));
         let old = records.into_iter().filter(|record| *record.name != *name).take(HISTORY - 1);
-        let proven = self.proven_before().and_then(|proven| self.record_of(&proven));
+        let (is_proven, proven) = (self.is_proven(), self.proven_before().and_then(|proven| self.record_of(proven)));
         old.map(|record| record.name.to_string())
             .chain(proven)
             .for_each(|old| steps.keep(Kind::ControllerRevision, old));
         let data = json!({"image": self.saas.spec.image, "revision": self.revision()});
         let body = json!({"revision": known.unwrap_or(newest + 1), "data": data});
         let mut record = Manifest::new(Kind::ControllerRevision, name, body);
-        if self.is_proven() {
+        if is_proven {
             record.annotations.insert(SPEC.to_owned(), json!(self.saas.spec).to_string());
         }
-        match known.is_some() && !self.is_proven() {
+        match known.is_some() && !is_proven {
             true => steps.keep(Kind::ControllerRevision, record.name),
             false => steps.declare(record),
         }
-    }
-
-    fn is_proven(self) -> bool {
-        let proven = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.proven.as_ref());
-        proven.is_some_and(|proven| *proven == self.revision())
     }
 }
 

@@ -17,14 +17,23 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
 }
 
 impl Ask<'_> {
-    /// The revision that was proven last, where that of the spec is another one, and on trial.
-    pub fn proven_before(self) -> Option<String> {
-        let proven = self.world.vault.as_ref().ok()?.ledger.proven.clone()?;
-        (self.saas.spec.release.is_some() && proven != self.revision()).then_some(proven)
+    /// The revision that was proven last.
+    pub fn proven(&self) -> Option<&str> {
+        self.world.vault.as_ref().ok()?.ledger.proven.as_deref()
+    }
+
+    /// Whether that is the one of the spec.
+    pub fn is_proven(self) -> bool {
+        self.proven().is_some_and(|proven| proven == self.revision())
+    }
+
+    /// The same, where that of the spec is another one, and on trial.
+    pub fn proven_before(&self) -> Option<&str> {
+        self.proven().filter(|proven| self.saas.spec.release.is_some() && *proven != self.revision())
     }
 
     /// The last proven revision, where that of the spec failed its smoke test and is to give way.
-    pub fn gives_way_to(self) -> Option<String> {
+    pub fn gives_way_to(&self) -> Option<&str> {
         let release = self.saas.spec.release.as_ref()?;
         let policy = release.rollback.clone().unwrap_or_default().app;
         self.proven_before().filter(|_| policy == AppRollback::Automatic && self.fails_smoke(release))
@@ -101,7 +110,7 @@ mod tests {
     fn only_another_revision_than_the_proven_one_is_on_trial() {
         let saas = saas(json!({"release": {}}));
         let own = Ask { saas: &saas, world: &world(&[]) }.revision();
-        let before = |world: &World| Ask { saas: &saas, world }.proven_before();
+        let before = |world: &World| Ask { saas: &saas, world }.proven_before().map(str::to_owned);
         assert_eq!(before(&proven("other")), Some("other".to_owned()));
         assert_eq!(before(&proven(&own)), None);
         let plain = crate::plan::tests::saas(json!({}));

@@ -9,7 +9,7 @@ use super::{Leads, Treatment, Way};
 use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::plan::names::{hash_of, joined};
-use crate::plan::{Ask, Manifest, Part, Steps};
+use crate::plan::{Ask, Manifest, Steps};
 
 /// What a class of Traefik's is controlled by.
 const TRAEFIK: &str = "traefik.io/ingress-controller";
@@ -99,12 +99,6 @@ impl<'a> Ask<'a> {
             ingress.body["spec"]["tls"] = json!([{"hosts": covered, "secretName": self.tls_name()}]);
         }
         steps.declare(ingress);
-    }
-
-    /// Keeps what serves.
-    pub(super) fn keep_ingresses(self, steps: &mut Steps) {
-        let there = self.world.children.iter().filter(|(_, child)| child.part == Some(Part::Edge));
-        there.for_each(|(kind, child)| steps.keep(kind, child.name.to_string()));
     }
 
     pub(super) fn by_traefik(self, steps: &mut Steps) {
