@@ -178,18 +178,19 @@ impl<'a> Ask<'a> {
     /// Whether routes may be declared as they are to be: pods stand wherever they lead. Those of a process that is new do not
     /// at first, and where there are routes these go on leading to who served before.
     pub fn may_turn(self) -> bool {
+        self.of_what_runs(|ask| ask.leads_to_pods())
+    }
+
+    fn leads_to_pods(self) -> bool {
         let stands = |kind| self.world.children.find(kind, &self.name()).is_some();
         let serves = stands(Kind::HttpRoute) || stands(Kind::Ingress);
         let relieved = || self.predecessors().is_empty() || self.workloads().iter().all(|w| self.runs(w).is_ok());
-        !serves || (self.routes().iter().all(|lead| self.has_pods(&lead.service)) && relieved())
+        !serves || (self.declared_routes().iter().all(|lead| self.has_pods(&lead.service)) && relieved())
     }
 
     /// Which path leads to which Service: of the revision that runs.
     fn routes(self) -> Vec<Leads> {
-        match self.former() {
-            Ok(Some(former)) => Ask { saas: &former, ..self }.declared_routes(),
-            _ => self.declared_routes(),
-        }
+        self.of_what_runs(|ask| ask.declared_routes())
     }
 
     fn declared_routes(self) -> Vec<Leads> {

@@ -48,6 +48,14 @@ impl Ask<'_> {
         Ok(Some(SaasDeployment { spec, ..self.saas.clone() }))
     }
 
+    /// Asks of the revision that runs: the former one, where that runs again.
+    pub fn of_what_runs<T>(self, ask: impl FnOnce(Ask<'_>) -> T) -> T {
+        match self.former() {
+            Ok(Some(former)) => ask(Ask { saas: &former, ..self }),
+            _ => ask(self),
+        }
+    }
+
     /// What comes of the pods of a revision that failed its smoke test, in words.
     pub fn way_back(self) -> String {
         let Some(proven) = self.gives_way_to() else { return "its pods go on".to_owned() };
