@@ -6,12 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::cluster::version;
+use crate::cluster::{MANAGER, version};
 use crate::compare::Strays;
 use crate::kinds::Kind;
 use crate::objects::{APPLIED, PART};
@@ -37,6 +38,8 @@ pub struct Child {
     pub going: bool,
     /// The hash of what was last applied.
     pub applied: Option<Box<str>>,
+    /// Where in its managed fields it stands that golive made it, until golive applies it for the first time.
+    pub entry: Option<usize>,
     owners: Box<[Box<str>]>,
     version: Option<u64>,
     /// By JSON pointer: a map for each level would take six times the room.
@@ -61,6 +64,7 @@ impl Child {
             made: object.creation_timestamp().map(|time| time.0),
             going: object.metadata.deletion_timestamp.is_some(),
             applied: object.annotations().get(APPLIED).map(|hash| hash.as_str().into()),
+            entry: entry_of_making(&object),
             owners: object.owner_references().iter().map(|owner| owner.uid.as_str().into()).collect(),
             version: version(&object),
             facts: facts(kind, &object),
@@ -149,6 +153,15 @@ impl Admitted {
     }
 }
 
+/// The place of golive's own entry that is no apply, where it has none that is.
+fn entry_of_making(object: &DynamicObject) -> Option<usize> {
+    let own = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(MANAGER) && entry.subresource.is_none();
+    let does = |entry: &ManagedFieldsEntry, operation| own(entry) && entry.operation.as_deref() == Some(operation);
+    let entries = object.managed_fields();
+    let made = entries.iter().position(|entry| does(entry, "Update"))?;
+    (!entries.iter().any(|entry| does(entry, "Apply"))).then_some(made)
+}
+
 /// The fields that plans look at, by kind.
 fn facts(kind: Kind, object: &DynamicObject) -> Box<[(&'static str, Value)]> {
     let places: &[&'static str] = match kind {
@@ -221,6 +234,21 @@ mod tests {
             old.metadata.resource_version = Some("8".into());
             old
         }));
+    }
+
+    #[test]
+    fn the_entry_of_making_counts_until_golive_applies() {
+        let entry = |manager: &str, operation: &str, subresource: Value| json!({"manager": manager, "operation": operation, "subresource": subresource});
+        let at = |entries: Value| {
+            let mut object = deployment();
+            object.metadata.managed_fields = serde_json::from_value(entries).unwrap();
+            Child::new(Kind::Deployment, object).entry
+        };
+        let [made, applied] = ["Update", "Apply"].map(|operation| entry(MANAGER, operation, Value::Null));
+        let [editor, status] = [entry("argocd", "Apply", Value::Null), entry(MANAGER, "Update", json!("status"))];
+        assert_eq!(at(json!([editor, made])), Some(1));
+        assert_eq!(at(json!([applied, made])), None);
+        assert_eq!((at(json!([status])), at(json!([]))), (None, None));
     }
 
     /// Where the Deployment is not as wanted.

@@ -175,6 +175,28 @@ pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObje
     try_to_take_over(api, name).await
 }
 
+/// Makes of the entry by which golive made an object one of its applies. Else the next apply would leave in place what
+/// golive gives up, as it would after a client-side apply:
+/// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#migration-from-client-side-apply>.
+///
+/// # Errors
+/// The entry is not at that place any more.
+pub async fn own_by_apply(api: &Api<DynamicObject>, name: &str, entry: usize) -> Seen<DynamicObject> {
+    let field = |name: &str| format!("/metadata/managedFields/{entry}/{name}");
+    let steps = json!([
+        {"op": "test", "path": field("manager"), "value": MANAGER},
+        {"op": "test", "path": field("operation"), "value": "Update"},
+        {"op": "replace", "path": field("operation"), "value": "Apply"},
+    ]);
+    let steps = serde_json::from_value(steps).map_err(|e| Fault::Rejected(format!("{name}: {e}")))?;
+    let (params, patch) =
+        (PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, Patch::Json::<()>(steps));
+    match within(&format!("own {name} by apply"), api.patch(name, &params, &patch)).await {
+        Err(Fault::Rejected(why)) => Err(Fault::Outrun(why)),
+        result => result,
+    }
+}
+
 async fn try_to_take_over(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObject> {
     let found = look(api, name).await?;
     let entries = json!(found.metadata.managed_fields.unwrap_or_default());

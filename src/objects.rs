@@ -125,8 +125,6 @@ struct Inner {
     owners: HashMap<Owner, Children>,
     presence: BTreeMap<Kind, Presence>,
     listing: BTreeMap<Kind, Vec<(Owner, String)>>,
-    /// Objects of others that have the name of one of golive's, by uid. While golive finds out, they carry its labels.
-    strangers: HashMap<(Owner, Kind, String), String>,
 }
 
 /// The cache of all watches.
@@ -198,20 +196,6 @@ impl Cache {
         self.write().put(kind, object, Some(strays));
     }
 
-    /// Notes that an object which has the name of one of golive's is somebody else's.
-    pub fn strange(&self, kind: Kind, owner: &Owner, object: &DynamicObject) {
-        let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
-        let mut inner = self.write();
-        inner.remove(kind, owner, &name);
-        inner.strangers.insert((owner.clone(), kind, name), uid);
-    }
-
-    /// The uid of somebody else's object that has this name, as far as is known.
-    pub fn stranger(&self, kind: Kind, owner: &Owner, name: &str) -> Option<String> {
-        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        inner.strangers.get(&(owner.clone(), kind, name.to_owned())).cloned()
-    }
-
     /// Forgets an object that we deleted.
     pub fn deleted(&self, kind: Kind, owner: &Owner, name: &str) {
         self.write().remove(kind, owner, name);
@@ -219,12 +203,8 @@ impl Cache {
 }
 
 impl Inner {
-    fn put(&mut self, kind: Kind, mut object: DynamicObject, admitted: Option<Strays>) -> Option<Owner> {
+    fn put(&mut self, kind: Kind, object: DynamicObject, admitted: Option<Strays>) -> Option<Owner> {
         let owner = owner_of(&object)?;
-        if self.is_strange(kind, &owner, &object) {
-            return None;
-        }
-        object.managed_fields_mut().clear();
         let children = self.owners.entry(owner.clone()).or_default();
         let have = children.find(kind, &object.name_any());
         if have.is_some_and(|have| have.is_newer_than(&object)) {
@@ -235,20 +215,6 @@ impl Inner {
         let admitted = admitted.map_or_else(known, Admitted::now);
         children.put(kind, new.admitted_as(admitted));
         Some(owner)
-    }
-
-    /// Whether this is the stranger of its name; whoever else has the name follows it.
-    fn is_strange(&mut self, kind: Kind, owner: &Owner, object: &DynamicObject) -> bool {
-        // Nearly always, and asked for each event of each watch.
-        if self.strangers.is_empty() {
-            return false;
-        }
-        let key = (owner.clone(), kind, object.name_any());
-        let strange = self.strangers.get(&key).is_some_and(|uid| object.uid().as_ref() == Some(uid));
-        if !strange {
-            self.strangers.remove(&key);
-        }
-        strange
     }
 
     fn lose(&mut self, kind: Kind, owner: &Owner, name: &str) {
@@ -342,20 +308,6 @@ mod tests {
         let cache = Cache::default();
         cache.written(Kind::Service, object("s", "u1", 7), Strays::default());
         assert_eq!(cache.take(Kind::Service, Event::Apply(object("s", "u2", 3))), vec![owner()]);
-    }
-
-    #[test]
-    fn a_stranger_is_no_child_and_whoever_follows_it_is() {
-        let cache = Cache::default();
-        cache.take(Kind::Service, Event::Apply(object("s", "theirs", 1)));
-        cache.strange(Kind::Service, &owner(), &object("s", "theirs", 1));
-        let known = || cache.of(&owner()).find(Kind::Service, "s").is_some();
-        assert!(cache.take(Kind::Service, Event::Apply(object("s", "theirs", 2))).is_empty() && !known());
-        cache.take(Kind::Service, Event::Delete(object("s", "theirs", 3)));
-        assert!(cache.of(&owner()).lost(Kind::Service, "s").is_none());
-        assert_eq!(cache.stranger(Kind::Service, &owner(), "s").as_deref(), Some("theirs"));
-        cache.written(Kind::Service, object("s", "ours", 4), Strays::default());
-        assert!(known() && cache.stranger(Kind::Service, &owner(), "s").is_none());
     }
 
     #[test]

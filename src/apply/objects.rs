@@ -95,8 +95,11 @@ async fn write(
     if change.strays.is_empty() {
         let answer = match found {
             None => create(observer, ask, (manifest, object)).await?,
-            Some(_) => {
+            Some(child) => {
                 let api = api(observer, ask, manifest.kind);
+                if let Some(entry) = child.entry {
+                    cluster::own_by_apply(&api, &manifest.name, entry).await?;
+                }
                 hand_over(&api, manifest, ask.world.field(manifest.kind, &manifest.name, "/spec/replicas")).await?;
                 cluster::apply(&api, &manifest.name, object).await?
             }

@@ -138,8 +138,11 @@ impl Cluster {
     }
 
     fn patch(&mut self, request: &Request, target: &Target, now: Timestamp) -> Outcome {
-        let live = self.existing(target)?;
-        let new = write::patched(&live.value, &request.json()?);
+        let (live, patch) = (self.existing(target)?, request.json()?);
+        let new = match request.media.contains("json-patch") {
+            true => write::stepped(&live.value, patch).map_err(|refused| refusal(&refused))?,
+            false => write::patched(&live.value, &patch),
+        };
         self.replace(request, target, (&live, &new), now)
     }
 

@@ -250,6 +250,14 @@ pub fn patched(live: &Value, patch: &Value) -> Value {
     Value::Object(map)
 }
 
+/// A JSON patch (RFC 6902), done as a whole or not at all.
+pub fn stepped(live: &Value, steps: Value) -> Result<Value, Refused> {
+    let steps: json_patch::Patch = serde_json::from_value(steps).map_err(|e| Refused::Invalid(e.to_string()))?;
+    let mut object = live.clone();
+    json_patch::patch(&mut object, &steps).map_err(|e| Refused::Invalid(e.to_string()))?;
+    Ok(object)
+}
+
 /// Whether a spec of ours is as its definition asks, judged where it changed.
 pub fn valid(resource: &Resource, old: Option<&Value>, new: &Value) -> Result<(), Refused> {
     let same = old.is_some_and(|old| old["spec"] == new["spec"]);

@@ -23,6 +23,8 @@ pub enum Verb {
         force: bool,
     },
     Merge(Value),
+    /// What somebody wrote becomes what he applied, by a JSON patch.
+    Own,
     /// What was read, with a merge patch on it, in its place.
     Replace(Value),
     Delete,
@@ -46,7 +48,7 @@ impl Ask {
     pub fn line(&self) -> String {
         let Ask { kind, name, subresource, manager, version, verb, .. } = self;
         let verb = match verb {
-            Verb::Get | Verb::List | Verb::Delete => format!("{verb:?}"),
+            Verb::Get | Verb::List | Verb::Own | Verb::Delete => format!("{verb:?}"),
             Verb::Create(body) => format!("Create {body}"),
             Verb::Apply { config, force } => format!("Apply (force {force}) {config}"),
             Verb::Merge(patch) => format!("Merge {patch}"),
@@ -118,7 +120,7 @@ impl Asker {
     /// What names no version cannot be stale; replacing always names one.
     fn version(&mut self, verb: &Verb) -> Version {
         let versions = match verb {
-            Verb::Get | Verb::List | Verb::Create(_) => &[Version::Unnamed][..],
+            Verb::Get | Verb::List | Verb::Create(_) | Verb::Own => &[Version::Unnamed][..],
             Verb::Replace(_) => &[Version::Newest, Version::Newest, Version::Stale],
             _ => &[Version::Unnamed, Version::Unnamed, Version::Unnamed, Version::Newest, Version::Stale],
         };
@@ -130,6 +132,7 @@ impl Asker {
             0 => Verb::Get,
             1 => Verb::List,
             2 => Verb::Delete,
+            10 => Verb::Own,
             3 | 4 if kind != "Deployment" => Verb::Create(self.config(kind, name)),
             5..=7 => Verb::Merge(self.patch(kind)),
             8 | 9 if kind != "Deployment" => Verb::Replace(self.patch(kind)),

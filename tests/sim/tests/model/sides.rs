@@ -77,6 +77,7 @@ fn request(ask: &Ask, before: &Value) -> Request {
         Verb::Create(object) => ("POST", "application/json", object.clone()),
         Verb::Apply { config, .. } => ("PATCH", "application/apply-patch+yaml", with(config)),
         Verb::Merge(patch) => ("PATCH", "application/merge-patch+json", with(patch)),
+        Verb::Own => ("PATCH", "application/json-patch+json", owned(before)),
         Verb::Replace(patch) => ("PUT", "application/json", with(&write::patched(&whole(ask, before), patch))),
         Verb::Delete if named.is_null() => ("DELETE", "application/json", json!({})),
         Verb::Delete => ("DELETE", "application/json", json!({"preconditions": {"resourceVersion": named}})),
@@ -91,6 +92,16 @@ fn request(ask: &Ask, before: &Value) -> Request {
     let path = path(ask, !matches!(ask.verb, Verb::Create(_) | Verb::List), ask.subresource);
     let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
     Request { method: method.into(), path, query, media: media.into(), body }
+}
+
+/// The steps that make of somebody's writes an apply, where he has none yet; else steps that lead nowhere.
+fn owned(before: &Value) -> Value {
+    let entries = before["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let writes = |entry: &Value| entry["operation"] == "Update" && entry["subresource"].is_null();
+    let applies = |by: &Value| entries.iter().any(|entry| entry["manager"] == *by && entry["operation"] == "Apply");
+    let place = entries.iter().position(|entry| writes(entry) && !applies(&entry["manager"]));
+    let field = format!("/metadata/managedFields/{}/operation", place.unwrap_or(entries.len()));
+    json!([{"op": "test", "path": field, "value": "Update"}, {"op": "replace", "path": field, "value": "Apply"}])
 }
 
 /// What a request that replaces an object starts from, also where there is none.
