@@ -1,8 +1,8 @@
 //! Bugs of every known class, planted between the operator and the world: the laws have to notice each.
 //!
 //! The classes are those of Sieve (<https://www.usenix.org/conference/osdi22/presentation/sun>): intermediate states,
-//! stale states and unobserved states; and three of our own: a lost reply taken for a success, a secret that is told, and
-//! a vendor that is not waited for.
+//! stale states and unobserved states; and four of our own: a lost reply taken for a success, a secret that is told, a
+//! vendor that is not waited for, and an object of somebody else's that is written to.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -27,12 +27,18 @@ pub enum Flaw {
     Tells,
     /// Does not wait as long as it is told to.
     Hasty,
+    /// Applies what it does not know, in the hope that it is not there.
+    Merges,
 }
 
 impl Flaw {
     /// The request as the operator makes it with this bug.
     pub fn spoil(self, request: &mut Request) {
         let mut body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        if self == Flaw::Merges && request.method == "POST" {
+            request.path = format!("{}/{}", request.path, body["metadata"]["name"].as_str().unwrap_or_default());
+            (request.method, request.media) = ("PATCH".into(), "application/apply-patch+yaml".into());
+        }
         match self {
             Flaw::Tells if request.path.ends_with("/status") => body["status"]["url"] = json!(CANARY),
             Flaw::Stale if is_vault(&request.path) && request.method == "PATCH" => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::cluster::resource::Resource;
 use crate::place::{CANARY, State};
 use crate::portrait;
 use crate::run::Ended;
@@ -39,6 +40,36 @@ pub fn strays(direct: &Ended, walked: &Ended) -> Vec<String> {
         found.extend(portrait::differences(&still(direct), &still(walked)));
     }
     found
+}
+
+/// What was done, at any moment of a run, to an object of somebody else's that has the name of one of golive's; and whether
+/// its SaasDeployment ever said so, unless it went live all the same.
+pub fn trespasses(theirs: &Value, ended: &Ended) -> Vec<String> {
+    let states = || ended.writes.iter().filter_map(|write| Some(&write.states.as_ref()?.1)).chain([&ended.state]);
+    let touched = states().skip_while(|state| place(theirs, state).is_none()).find_map(|state| touched(theirs, state));
+    let tells = |saas: &Value| saas["status"].to_string().contains("is not golive's");
+    let told = states().any(|state| state.cluster.of_kind("SaasDeployment").any(|saas| tells(&saas.value)));
+    let silent = (!told && !is_live(&ended.state)).then(|| "nobody is told why it does not go live".to_owned());
+    touched.into_iter().chain(silent).collect()
+}
+
+/// An object where it stands in a world.
+fn place<'a>(theirs: &Value, state: &'a State) -> Option<&'a Value> {
+    let [kind, namespace, name] = [&theirs["kind"], &theirs["metadata"]["namespace"], &theirs["metadata"]["name"]]
+        .map(|text| text.as_str().unwrap_or_default());
+    state.cluster.find(Resource::of_kind(kind)?, namespace, name).map(|object| &object.value)
+}
+
+/// How an object of somebody else's shows that golive wrote to it. Jobs go when their time is over.
+fn touched(theirs: &Value, state: &State) -> Option<String> {
+    let Some(found) = place(theirs, state) else {
+        return (theirs["kind"] != "Job").then(|| format!("{} of somebody else's is gone", theirs["kind"]));
+    };
+    let metadata = &found["metadata"];
+    let mut writers = metadata["managedFields"].as_array().into_iter().flatten();
+    let is_theirs = metadata["labels"] == theirs["metadata"]["labels"] && metadata["ownerReferences"].is_null();
+    let is_free = is_theirs && !writers.any(|entry| entry["manager"] == "golive");
+    (!is_free).then(|| format!("{} of somebody else's became {metadata}", theirs["kind"]))
 }
 
 /// What is a breach wherever a run was to end.

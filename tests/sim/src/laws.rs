@@ -8,7 +8,7 @@ use crate::place::State;
 use crate::run::Ended;
 use crate::saved;
 use crate::script;
-use crate::search::{Budget, Case, Tally, clock_plans, fault_plans, freeze_plans, view_plans, walk};
+use crate::search::{Budget, Case, Tally, clock_plans, fault_plans, freeze_plans, strangers, view_plans, walk};
 use crate::walk::Vocabulary;
 
 /// The manifests that go live in simulations.
@@ -132,13 +132,19 @@ struct Law {
 }
 
 /// Those with few plans come first: what they leave of their time is the others'.
-const LAWS: [Law; 9] = [
+const LAWS: [Law; 10] = [
     Law {
         id: "T6",
         what: "the operator's clock is wrong",
         share: 5,
         // They are few: all are tried.
         attempt: |s, effort, budget| s.life.0.under(&clock_plans(), Effort { stride: 1, ..effort }, budget),
+    },
+    Law {
+        id: "S4",
+        what: "what is somebody else's is never written to, not for a moment",
+        share: 5,
+        attempt: |s, _, budget| s.life.0.beside(&strangers(&s.life.1), None, budget),
     },
     Law {
         id: "T9",

@@ -1,17 +1,19 @@
 //! The search for breaches: many runs, on all processors.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use golive::offline::judge;
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::resource::SERVED;
+use crate::flaw::Flaw;
 use crate::law::{self, Portrait};
 use crate::laws::Effort;
-use crate::place::State;
+use crate::place::{SYSTEM, State};
 use crate::portrait;
 use crate::run::{Act, Ended, Run};
 use crate::script;
@@ -20,6 +22,9 @@ use crate::walk::{Chance, Vocabulary};
 
 /// There are more faults than crashes by far: of the plans that are left out, more are of these.
 const FAULTS_PER_CRASH: usize = 3;
+
+/// So long is looked at an application that cannot go live.
+const BLOCKED: Duration = Duration::from_secs(600);
 
 /// Within so many requests a recovery is over.
 const MOMENTS: usize = 160;
@@ -177,6 +182,23 @@ impl Case {
         })
     }
 
+    /// S4: at a name that golive takes for an object stands one of somebody else's, the same in all that could conflict.
+    pub fn beside(&self, strangers: &[Value], flaw: Option<Flaw>, budget: Budget) -> Tally {
+        budget.work(strangers, |stranger| {
+            let mut script = self.script.clone();
+            script.insert(1, Act::Apply(stranger.clone()));
+            let troubles = Troubles { flaw, ..Troubles::default() };
+            let run = Run { troubles, keeps_states: true, pace: Some(BLOCKED), ..Run::of(&script) };
+            let what = law::trespasses(stranger, &run.from(self.start.clone()));
+            let plan = format!("{}: beside {} {}", self.name, stranger["kind"], stranger["metadata"]["name"]);
+            Tally {
+                plans: 1,
+                of: 1,
+                breaches: Some(Breach { plan, what }).filter(|b| !b.what.is_empty()).into_iter().collect(),
+            }
+        })
+    }
+
     /// T3: requests go wrong as these plans say.
     pub fn faults(&self, plans: &[Rule], effort: Effort, budget: Budget) -> Tally {
         let plans: Vec<&Rule> = plans.iter().step_by(effort.sparser(FAULTS_PER_CRASH).stride).collect();
@@ -268,6 +290,27 @@ pub fn points(ended: &Ended) -> Vec<(String, &State)> {
     points
 }
 
+/// An object of somebody else's for each that golive made in a run: declared alike, so that no field conflicts.
+pub fn strangers(ended: &Ended) -> Vec<Value> {
+    let changes = ended.state.cluster.since(0).unwrap_or_default().iter();
+    let made = changes.filter(|change| change.old.is_none()).filter_map(|change| change.new.as_ref());
+    let ours = made.filter(|object| object.value["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "golive");
+    let direct = ours.filter(|object| {
+        object.meta("namespace") != SYSTEM && object.value["metadata"]["ownerReferences"][0]["kind"] != "CronJob"
+    });
+    let all =
+        direct.map(|object| (format!("{} {}", object.value["kind"], object.meta("name")), stranger(&object.value)));
+    all.collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+fn stranger(ours: &Value) -> Value {
+    let mut theirs = ours.clone();
+    let (namespace, name) = (&ours["metadata"]["namespace"], &ours["metadata"]["name"]);
+    theirs["metadata"] = json!({"namespace": namespace, "name": name, "labels": {"theirs": "yes"}});
+    theirs.as_object_mut().map(|fields| fields.remove("status"));
+    theirs
+}
+
 /// Every way of going wrong that an answer has.
 fn ways() -> Vec<Trouble> {
     let answer = |status, body, retry_after| Trouble::Answer { status, body, retry_after };
@@ -323,7 +366,7 @@ pub fn clock_plans() -> Vec<(String, Troubles)> {
 
 /// Each request of a run, with each way of going wrong: once, and five times in a row.
 pub fn fault_plans(ended: &Ended) -> Vec<Rule> {
-    let mut seen = std::collections::BTreeMap::<&str, usize>::new();
+    let mut seen = BTreeMap::<&str, usize>::new();
     let mut plans = Vec::new();
     for (_, what) in ended.calls.iter().filter(|(_, what)| !what.contains("/leases") && !what.contains("/events")) {
         let after = *seen.entry(what).and_modify(|n| *n += 1).or_insert(0);

@@ -1,9 +1,11 @@
 //! The laws notice bugs: one of every known class is planted, and each is caught where the operator as it is passes.
 
+use std::time::{Duration, Instant};
+
 use sim::flaw::Flaw;
 use sim::laws::{farewell, go_live, subjects};
 use sim::run::Run;
-use sim::search::Case;
+use sim::search::{Budget, Case, strangers};
 use sim::trouble::{Rule, Trouble, Troubles};
 
 /// The breaches of a run of a case with these troubles, with the bug and without.
@@ -65,4 +67,14 @@ fn a_vendor_that_is_not_waited_for_says_so() {
         trouble: trouble.clone(),
     });
     caught(&shop(), Flaw::Hasty, &rules, "wanted to be asked again");
+}
+
+#[test]
+fn an_object_of_somebody_elses_that_is_merged_with_is_seen() {
+    let (case, ended) = go_live(&subjects()[0]);
+    let budget = Budget { until: Instant::now() + Duration::from_secs(3600), threads: 2 };
+    let account: Vec<_> = strangers(&ended).into_iter().filter(|theirs| theirs["kind"] == "ServiceAccount").collect();
+    let [with, without] = [Some(Flaw::Merges), None].map(|flaw| case.beside(&account, flaw, budget).breaches);
+    assert!(with[0].what.iter().any(|breach| breach.contains("became")), "{with:#?}");
+    assert_eq!((account.len(), without.len()), (1, 0), "{without:#?}");
 }
