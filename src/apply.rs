@@ -132,6 +132,17 @@ pub fn owner_reference(saas: &SaasDeployment) -> Value {
     })
 }
 
+/// Whether an object goes with another SaasDeployment: one that had this name before, and is not collected yet.
+pub fn is_of_former(saas: &SaasDeployment, object: &impl ResourceExt) -> bool {
+    let own = saas.metadata.uid.as_ref();
+    object.owner_references().iter().any(|owner| owner.kind == "SaasDeployment" && Some(&owner.uid) != own)
+}
+
+/// The refusal of an object that [`is_of_former`].
+pub fn former(what: &str) -> Fault {
+    Fault::Outrun(format!("{what} goes with the SaasDeployment that had this name before: it is made anew after that"))
+}
+
 /// Whether an object goes with this SaasDeployment: the reference that [`owner_reference`] makes is on it.
 pub fn is_owned(saas: &SaasDeployment, object: &impl ResourceExt) -> bool {
     object.owner_references().iter().any(|owner| Some(&owner.uid) == saas.metadata.uid.as_ref())
@@ -212,6 +223,9 @@ impl Observer {
             }
             Action::Delete { kind, name } => {
                 done.record(format!("{} {name} deleted", kind.name()), objects::delete(self, ask, *kind, name).await);
+            }
+            Action::Retain { kind, name } => {
+                done.record(format!("{} {name} retained", kind.name()), objects::retain(self, ask, *kind, name).await);
             }
             row => {
                 let (wrote, result) = rows::write(self, ask, row, writer).await;

@@ -40,7 +40,8 @@ pub struct Child {
     pub applied: Option<Box<str>>,
     /// Where in its managed fields it stands that golive made it, until golive applies it for the first time.
     pub entry: Option<usize>,
-    owners: Box<[Box<str>]>,
+    /// The uid of the SaasDeployment that it goes with.
+    pub owner: Option<Box<str>>,
     version: Option<u64>,
     /// By JSON pointer: a map for each level would take six times the room.
     facts: Box<[(&'static str, Value)]>,
@@ -65,7 +66,7 @@ impl Child {
             going: object.metadata.deletion_timestamp.is_some(),
             applied: object.annotations().get(APPLIED).map(|hash| hash.as_str().into()),
             entry: entry_of_making(&object),
-            owners: object.owner_references().iter().map(|owner| owner.uid.as_str().into()).collect(),
+            owner: owner(&object),
             version: version(&object),
             facts: facts(kind, &object),
             whole: Mutex::new(Some(whole(object))),
@@ -108,9 +109,14 @@ impl Child {
         self.field("/metadata/annotations")?.get(key)?.as_str()
     }
 
-    /// Whether an object of this uid is among its owners.
+    /// Whether it goes with the SaasDeployment of this uid.
     pub fn belongs_to(&self, uid: &str) -> bool {
-        self.owners.iter().any(|owner| **owner == *uid)
+        self.owner.as_deref() == Some(uid)
+    }
+
+    /// Whether it goes with a SaasDeployment of another uid: one that had the name before, and is not collected yet.
+    pub fn is_of_former(&self, uid: &str) -> bool {
+        self.owner.as_deref().is_some_and(|owner| owner != uid)
     }
 
     /// Whether `new` is an older version of the same object.
@@ -153,8 +159,13 @@ impl Admitted {
     }
 }
 
+fn owner(object: &DynamicObject) -> Option<Box<str>> {
+    let owners = object.owner_references().iter().filter(|owner| owner.kind == "SaasDeployment");
+    owners.map(|owner| owner.uid.as_str().into()).next()
+}
+
 /// The place of golive's own entry that is no apply, where it has none that is.
-fn entry_of_making(object: &DynamicObject) -> Option<usize> {
+pub fn entry_of_making(object: &DynamicObject) -> Option<usize> {
     let own = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(MANAGER) && entry.subresource.is_none();
     let does = |entry: &ManagedFieldsEntry, operation| own(entry) && entry.operation.as_deref() == Some(operation);
     let entries = object.managed_fields();
@@ -215,7 +226,7 @@ mod tests {
             "metadata": {
                 "name": "web", "namespace": "n", "uid": "u", "resourceVersion": "9", "generation": 2,
                 "labels": {PART: "app"}, "annotations": {APPLIED: "hash"},
-                "ownerReferences": [{"apiVersion": "v", "kind": "K", "name": "o", "uid": "owner"}],
+                "ownerReferences": [{"apiVersion": "v", "kind": "SaasDeployment", "name": "o", "uid": "owner"}],
             },
             "spec": {"replicas": 2, "paused": false}, "status": {"availableReplicas": 1, "conditions": []},
         }))
@@ -228,7 +239,7 @@ mod tests {
         assert_eq!(child.field("/status/availableReplicas"), Some(&json!(1)));
         assert_eq!(child.field("/spec/replicas"), Some(&json!(2)));
         assert_eq!((child.part, child.applied.as_deref()), (Some(Part::App), Some("hash")));
-        assert!(child.belongs_to("owner") && !child.belongs_to("other"));
+        assert!(child.belongs_to("owner") && !child.belongs_to("other") && child.is_of_former("other"));
         assert!(child.is_newer_than(&{
             let mut old = deployment();
             old.metadata.resource_version = Some("8".into());

@@ -133,9 +133,10 @@ pub async fn offer(api: &Api<DynamicObject>, (name, manager): (&str, &str), obje
 }
 
 /// The object of a name as it is. An empty patch asks for no change and shows it: reading it by name would need another
-/// right.
+/// right. It is only tried, so that no admission webhook adds to what may be somebody else's.
 pub async fn look(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObject> {
-    within(&format!("look at {name}"), merged(api, name, json!({}))).await
+    let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    within(&format!("look at {name}"), api.patch(name, &params, &Patch::Merge(json!({})))).await
 }
 
 /// Changes fields of an object that was seen, by a merge patch.
@@ -165,14 +166,17 @@ pub fn version(object: &impl ResourceExt) -> Option<u64> {
 /// Makes golive the owner of every field that anybody declared, so that the next apply takes out what golive does not
 /// declare: what somebody added, and later what golive itself gives up. What the control plane wrote stays its own, and so
 /// does all that is written through subresources. A controller that writes the object's status meanwhile is outrun.
-pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObject> {
+///
+/// # Errors
+/// The object has another uid than this, or cannot be written.
+pub async fn take_over(api: &Api<DynamicObject>, name: &str, uid: Option<&str>) -> Seen<DynamicObject> {
     for _ in 1..TRIES {
-        match try_to_take_over(api, name).await {
+        match try_to_take_over(api, name, uid).await {
             Err(Fault::Outrun(_)) => {}
             result => return result,
         }
     }
-    try_to_take_over(api, name).await
+    try_to_take_over(api, name, uid).await
 }
 
 /// Makes of the entry by which golive made an object one of its applies. Else the next apply would leave in place what
@@ -180,10 +184,11 @@ pub async fn take_over(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObje
 /// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#migration-from-client-side-apply>.
 ///
 /// # Errors
-/// The entry is not at that place any more.
-pub async fn own_by_apply(api: &Api<DynamicObject>, name: &str, entry: usize) -> Seen<DynamicObject> {
+/// It is refused: the entry is not at that place any more, the object has another uid, or admission forbids it.
+pub async fn own_by_apply(api: &Api<DynamicObject>, name: &str, (uid, entry): (&str, usize)) -> Seen<DynamicObject> {
     let field = |name: &str| format!("/metadata/managedFields/{entry}/{name}");
     let steps = json!([
+        {"op": "test", "path": "/metadata/uid", "value": uid},
         {"op": "test", "path": field("manager"), "value": MANAGER},
         {"op": "test", "path": field("operation"), "value": "Update"},
         {"op": "replace", "path": field("operation"), "value": "Apply"},
@@ -191,14 +196,14 @@ pub async fn own_by_apply(api: &Api<DynamicObject>, name: &str, entry: usize) ->
     let steps = serde_json::from_value(steps).map_err(|e| Fault::Rejected(format!("{name}: {e}")))?;
     let (params, patch) =
         (PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, Patch::Json::<()>(steps));
-    match within(&format!("own {name} by apply"), api.patch(name, &params, &patch)).await {
-        Err(Fault::Rejected(why)) => Err(Fault::Outrun(why)),
-        result => result,
-    }
+    within(&format!("apply {name}"), api.patch(name, &params, &patch)).await
 }
 
-async fn try_to_take_over(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObject> {
+async fn try_to_take_over(api: &Api<DynamicObject>, name: &str, uid: Option<&str>) -> Seen<DynamicObject> {
     let found = look(api, name).await?;
+    if uid.is_some() && found.uid().as_deref() != uid {
+        return Err(Fault::Outrun(format!("{name} is another object by now")));
+    }
     let entries = json!(found.metadata.managed_fields.unwrap_or_default());
     let owners = claimed(entries.as_array().map(Vec::as_slice).unwrap_or_default());
     let body = json!({"metadata": {"managedFields": owners, "resourceVersion": found.metadata.resource_version}});
@@ -329,7 +334,7 @@ mod tests {
     async fn a_take_over_that_is_outrun_looks_again() {
         let patches = Arc::new(Mutex::new(Vec::new()));
         let api = objects(&moving(patches.clone()), "default", Kind::Deployment);
-        take_over(&api, "web").await.unwrap();
+        take_over(&api, "web", None).await.unwrap();
         let seen = patches.lock().unwrap().iter().map(|p| p["metadata"]["resourceVersion"].clone()).collect::<Vec<_>>();
         assert_eq!(seen, [Value::Null, json!("1"), Value::Null, json!("2")]);
     }

@@ -40,6 +40,8 @@ struct Lost {
     kind: Kind,
     name: Box<str>,
     uid: Box<str>,
+    /// The uid of the SaasDeployment that it went with.
+    owner: Option<Box<str>>,
 }
 
 impl Children {
@@ -75,6 +77,13 @@ impl Children {
         self
     }
 
+    /// The same without what goes with another SaasDeployment than that of this uid.
+    pub fn of_uid(mut self, uid: &str) -> Self {
+        self.0.retain(|(_, child)| !child.is_of_former(uid));
+        self.1.retain(|lost| lost.owner.as_deref().is_none_or(|owner| owner == uid));
+        self
+    }
+
     /// The uid of the object of that kind and name which somebody else deleted, where it was not made again.
     pub fn lost(&self, kind: Kind, name: &str) -> Option<&str> {
         self.1.iter().find(|lost| lost.kind == kind && *lost.name == *name).map(|lost| &*lost.uid)
@@ -84,9 +93,9 @@ impl Children {
     /// over.
     fn lose(&mut self, kind: Kind, name: &str) {
         let theirs = self.find(kind, name).filter(|child| !child.going && kind != Kind::Job);
-        if let Some(uid) = theirs.map(|child| child.uid.clone()) {
+        if let Some((uid, owner)) = theirs.map(|child| (child.uid.clone(), child.owner.clone())) {
             self.1.retain(|lost| lost.kind != kind || *lost.name != *name);
-            self.1.push(Lost { kind, name: name.into(), uid });
+            self.1.push(Lost { kind, name: name.into(), uid, owner });
         }
     }
 
@@ -149,6 +158,13 @@ impl Cache {
         let ends = name.match_indices('-').map(|(at, _)| at).chain([name.len()]);
         let others = ends.map(|end| Owner { name: name[..end].to_owned(), ..owner.clone() }).filter(|o| o != owner);
         others.into_iter().find(|other| inner.owners.get(other).is_some_and(|kids| kids.find(kind, name).is_some()))
+    }
+
+    /// Whether an object of that kind and name goes with a SaasDeployment that had this one's name before.
+    pub fn is_of_former(&self, kind: Kind, owner: &Owner, (name, uid): (&str, &str)) -> bool {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let child = inner.owners.get(owner).and_then(|kids| kids.find(kind, name));
+        child.is_some_and(|child| child.is_of_former(uid))
     }
 
     /// Whether a kind is served here.
@@ -308,6 +324,28 @@ mod tests {
         let cache = Cache::default();
         cache.written(Kind::Service, object("s", "u1", 7), Strays::default());
         assert_eq!(cache.take(Kind::Service, Event::Apply(object("s", "u2", 3))), vec![owner()]);
+    }
+
+    #[test]
+    fn what_a_former_one_of_the_name_had_is_neither_there_nor_lost() {
+        let cache = Cache::default();
+        let of = |uid: &str, name: &str| {
+            let mut object = object(name, name, 1);
+            let owner = json!([{"apiVersion": "v", "kind": "SaasDeployment", "name": "a", "uid": uid}]);
+            object.metadata.owner_references = serde_json::from_value(owner).unwrap();
+            object
+        };
+        ["kept", "gone"]
+            .into_iter()
+            .for_each(|name| cache.written(Kind::Service, of("former", name), Strays::default()));
+        cache.take(Kind::Service, Event::Delete(of("former", "gone")));
+        let seen = |uid: &str| {
+            let children = cache.of(&owner()).of_uid(uid);
+            (children.find(Kind::Service, "kept").is_some(), children.lost(Kind::Service, "gone").is_some())
+        };
+        assert_eq!((seen("former"), seen("now")), ((true, true), (false, false)));
+        let is_of_former = |uid| cache.is_of_former(Kind::Service, &owner(), ("kept", uid));
+        assert!(is_of_former("now") && !is_of_former("former"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::fault::Seen;
 use crate::ground::Ground;
 use crate::kinds::Kind;
 use crate::latest::Latest;
-use crate::objects::{Cache, Owner, Presence};
+use crate::objects::{Cache, Children, Owner, Presence};
 use crate::outside::Outside;
 use crate::plan::Ask;
 use crate::rows::Mark;
@@ -120,7 +120,7 @@ impl Observer {
         let namespace_labels = labels.unwrap_or_default();
         let marked = mark(&self.cluster, saas);
         let mut world = World::new(self.outside.now(), self.outside.entropy(), self.config.clone(), marked);
-        world.children = self.cache.of(&owner(saas));
+        world.children = self.children(saas);
         world.served = Kind::ALL.into_iter().filter(|kind| self.cache.presence(*kind) == Presence::Served).collect();
         world.accounts = self.accounts.seen_by(&namespace_labels);
         world.ground = self.ground.facts();
@@ -139,7 +139,12 @@ impl Observer {
     /// Looks again at what this pass itself has written.
     pub async fn refresh(&self, saas: &SaasDeployment, world: &mut World) {
         world.vault = self.vault(saas).await;
-        world.children = self.cache.of(&owner(saas));
+        world.children = self.children(saas);
+    }
+
+    /// What golive wrote for it. What it wrote for one that had the name before says nothing of this one.
+    fn children(&self, saas: &SaasDeployment) -> Children {
+        self.cache.of(&owner(saas)).of_uid(&saas.uid().unwrap_or_default())
     }
 
     /// A namespace is asked for only where the watch has not brought it yet.

@@ -38,7 +38,10 @@ impl Vault {
                 self.values.insert(env, value);
                 !same
             }
-            Note::Drop(env) => self.values.remove(&env).is_some(),
+            Note::Drop(env) => {
+                self.ledger.unnamed.remove(&env);
+                self.values.remove(&env).is_some()
+            }
             other => {
                 let before = self.ledger.clone();
                 self.ledger.enter(other);
@@ -55,6 +58,9 @@ pub struct Ledger {
     /// When each generated value was made.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub generated: BTreeMap<String, Timestamp>,
+    /// Generated values that no field names any more, and since when.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unnamed: BTreeMap<String, Timestamp>,
     /// Webhook endpoints, by slot.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub webhooks: BTreeMap<String, Webhook>,
@@ -159,6 +165,8 @@ pub enum Note {
     Drop(String),
     /// A value was generated at this time.
     Generated(String, Timestamp),
+    /// No field names a generated value since then; `None`: one does again.
+    Unnamed(String, Option<Timestamp>),
     /// The state of a webhook slot; `None` forgets it.
     Webhook(String, Option<Webhook>),
     /// An account is about to hold rows of ours.
@@ -191,6 +199,8 @@ impl Ledger {
         match note {
             Note::Value(..) | Note::Drop(_) => {}
             Note::Generated(env, at) => drop(self.generated.insert(env, at)),
+            Note::Unnamed(env, Some(since)) => drop(self.unnamed.insert(env, since)),
+            Note::Unnamed(env, None) => drop(self.unnamed.remove(&env)),
             Note::Webhook(slot, Some(webhook)) => drop(self.webhooks.insert(slot, webhook)),
             Note::Webhook(slot, None) => drop(self.webhooks.remove(&slot)),
             Note::Account(account) => drop(self.accounts.insert(account)),

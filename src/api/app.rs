@@ -192,7 +192,7 @@ impl Item for Patch {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletionPolicy {
-    /// volumes says what becomes of volumes with data.
+    /// volumes says what becomes of volumes with data when this object is deleted; a block that leaves the spec takes none along.
     #[serde(default)]
     pub volumes: Retention,
     /// backups says what becomes of backups.

@@ -30,7 +30,7 @@ pub struct Secrets {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Generate {
-    /// env is the variable that carries the value.
+    /// env is the variable that carries the value; a value that no entry names any more is kept for seven days.
     #[schemars(with = "EnvName")]
     pub env: String,
     /// bytes is how many random bytes the value has.

@@ -5,8 +5,8 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::is_owned;
 use super::objects::api;
+use super::{former, is_of_former, is_owned};
 use crate::cluster;
 use crate::compare::Strays;
 use crate::fault::{Fault, Seen};
@@ -26,6 +26,9 @@ pub async fn create(observer: &Observer, ask: Ask<'_>, (manifest, object): (&Man
             other.name
         )));
     }
+    if observer.cache.is_of_former(kind, &owner(ask.saas), (name, &ask.saas.uid().unwrap_or_default())) {
+        return Err(former(&manifest.to_string()));
+    }
     match cluster::make(&api(observer, ask, kind), name, object.clone()).await {
         Err(Fault::Outrun(why)) => meet(observer, ask, (manifest, object), why).await,
         result => result,
@@ -43,6 +46,9 @@ async fn meet(
     let api = api(observer, ask, kind);
     // A quota that is counted by several at once conflicts too: then there is none.
     let found = cluster::look(&api, name).await.map_err(|_| Fault::Outrun(why.clone()))?;
+    if is_of_former(ask.saas, &found) {
+        return Err(former(&manifest.to_string()));
+    }
     if is_followed(ask, &found) {
         observer.cache.written(kind, found, Strays::default());
         return Err(Fault::Outrun(why));
@@ -50,7 +56,7 @@ async fn meet(
     if is_owned(ask.saas, &found)
         || found.uid().as_deref().is_some_and(|uid| ask.world.children.lost(kind, name) == Some(uid))
     {
-        cluster::take_over(&api, name).await?;
+        cluster::take_over(&api, name, found.uid().as_deref()).await?;
         return cluster::apply(&api, name, object).await;
     }
     Err(taken(&manifest.to_string()))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::create::create;
 use super::wanted::{Change, Wanted};
 use super::{Done, Drift, PartDone, Wrote};
-use crate::child::Child;
+use crate::child::{Child, entry_of_making};
 use crate::cluster;
 use crate::compare::Strays;
 use crate::fault::{Fault, Seen};
@@ -92,29 +92,52 @@ async fn write(
     (object, mut change): (&Value, Change),
 ) -> Seen<Written> {
     let found = ask.world.children.find(manifest.kind, &manifest.name);
+    let mut object = object.clone();
+    found.into_iter().for_each(|child| bind(&mut object, &child.uid));
     if change.strays.is_empty() {
         let answer = match found {
-            None => create(observer, ask, (manifest, object)).await?,
+            None => create(observer, ask, (manifest, &object)).await?,
             Some(child) => {
                 let api = api(observer, ask, manifest.kind);
-                if let Some(entry) = child.entry {
-                    cluster::own_by_apply(&api, &manifest.name, entry).await?;
-                }
+                own_by_apply(&api, child).await?;
                 hand_over(&api, manifest, ask.world.field(manifest.kind, &manifest.name, "/spec/replicas")).await?;
-                cluster::apply(&api, &manifest.name, object).await?
+                cluster::apply(&api, &manifest.name, &object).await?
             }
         };
-        change.strays = Strays::of(&answer, object);
+        bind(&mut object, &answer.uid().unwrap_or_default());
+        change.strays = Strays::of(&answer, &object);
         if change.strays.is_empty() {
             observer.cache.written(manifest.kind, answer, Strays::default());
             return Ok(Written { undone: Strays::default(), strays: Strays::default() });
         }
     }
     let known = found.map(Child::admitted).unwrap_or_default();
-    let (answer, strays) = insist(&api(observer, ask, manifest.kind), (manifest, object), known).await?;
+    let (answer, strays) = insist(&api(observer, ask, manifest.kind), (manifest, &object), known).await?;
     keeps_marks(manifest, &strays)?;
     observer.cache.written(manifest.kind, answer, strays.clone());
     Ok(Written { undone: change.strays.beyond(&strays), strays })
+}
+
+/// Makes an object that golive made, and has not applied since, one that it applies. A refusal is told as such unless what
+/// was known of the object is over.
+async fn own_by_apply(api: &Api<DynamicObject>, child: &Child) -> Seen<()> {
+    let Some(entry) = child.entry else { return Ok(()) };
+    match cluster::own_by_apply(api, &child.name, (&child.uid, entry)).await {
+        Err(Fault::Rejected(why)) => {
+            let is_over = |found: &DynamicObject| {
+                (found.uid().as_deref(), entry_of_making(found)) != (Some(&*child.uid), Some(entry))
+            };
+            let over = cluster::look(api, &child.name).await.is_ok_and(|found| is_over(&found));
+            Err(if over { Fault::Outrun(why) } else { Fault::Rejected(why) })
+        }
+        result => result.map(drop),
+    }
+}
+
+/// Names the very object that an apply is for: another one that has taken its name since is not touched, for the API server
+/// refuses an apply to another uid.
+fn bind(object: &mut Value, uid: &str) {
+    object["metadata"]["uid"] = json!(uid);
 }
 
 /// Leaves the number of pods as it is where an autoscaler is to decide on it: a field that nobody owns any more gets its
@@ -145,7 +168,7 @@ async fn insist(
 ) -> Seen<(DynamicObject, Strays)> {
     let mut before = known;
     for _ in 0..ROUNDS {
-        let found = cluster::take_over(api, &manifest.name).await?;
+        let found = cluster::take_over(api, &manifest.name, object["metadata"]["uid"].as_str()).await?;
         hand_over(api, manifest, found.data.pointer("/spec/replicas")).await?;
         let answer = cluster::apply(api, &manifest.name, object).await?;
         let strays = Strays::of(&answer, object);
@@ -178,9 +201,14 @@ pub async fn prune(observer: &Observer, ask: Ask<'_>, plan: &Plan, done: &mut Do
     }
 }
 
-/// The objects of ours that no part wants: of parts that hold, none.
+/// The objects of ours that no part wants: of parts that hold, none. A volume goes with its SaasDeployment or not at all:
+/// a block that is missing from the spec may be missing by mistake.
 pub fn unwanted(ask: Ask<'_>, plan: &Plan) -> Vec<(Part, Kind, String)> {
-    let owned = ask.world.children.iter().filter(|(_, object)| is_owned(ask, object));
+    let owned = ask
+        .world
+        .children
+        .iter()
+        .filter(|(kind, object)| is_owned(ask, object) && *kind != Kind::PersistentVolumeClaim);
     let known = owned.filter_map(|(kind, object)| Some((object.part?, kind, object.name.to_string())));
     known.filter(|(part, kind, name)| !is_wanted(plan.parts.get(part), *kind, name)).collect()
 }
@@ -199,6 +227,15 @@ fn is_wanted(verdict: Option<&Verdict>, kind: Kind, name: &str) -> bool {
             declared || steps.kept.iter().any(|(k, n)| *k == kind && n == name)
         }
     }
+}
+
+/// Takes the reference to its SaasDeployment off an object that was observed, so that it is not collected.
+pub async fn retain(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -> Seen<bool> {
+    let Some(object) = ask.world.children.find(kind, name) else { return Ok(false) };
+    let body = json!({"metadata": {"uid": object.uid, "ownerReferences": null}});
+    let free = cluster::change(&api(observer, ask, kind), name, body).await?;
+    observer.cache.written(kind, free, Strays::default());
+    Ok(true)
 }
 
 /// Deletes the object that was observed, and no later one of its name.

@@ -6,10 +6,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use super::is_owned;
+use super::{former, is_of_former, is_owned};
 use crate::api::SaasDeployment;
 use crate::cluster::{change, delete, find, make};
-use crate::fault::Seen;
+use crate::fault::{Fault, Seen};
 use crate::objects::{OWNER, taken};
 use crate::plan::Ask;
 
@@ -38,7 +38,14 @@ impl<'a> Stands<'a> {
 
 /// Whether a Secret is one of the application's that golive keeps: somebody may have taken its labels off.
 pub fn is_ours(saas: &SaasDeployment, secret: &Secret) -> bool {
-    is_owned(saas, secret) || secret.labels().get(OWNER) == Some(&saas.name_any())
+    let named = || secret.labels().get(OWNER) == Some(&saas.name_any()) && !is_of_former(saas, secret);
+    is_owned(saas, secret) || named()
+}
+
+/// The refusal of a Secret that is not.
+pub fn not_ours(saas: &SaasDeployment, secret: &Secret) -> Fault {
+    let what = format!("Secret {}", secret.name_any());
+    if is_of_former(saas, secret) { former(&what) } else { taken(&what) }
 }
 
 /// The Secret of that name, if there is one.
@@ -47,7 +54,7 @@ pub fn is_ours(saas: &SaasDeployment, secret: &Secret) -> bool {
 /// It is somebody else's, or cannot be read.
 pub async fn seen(api: &Api<Secret>, ask: Ask<'_>, name: &str) -> Seen<Option<Secret>> {
     match find(api, name).await? {
-        Some(secret) if !is_ours(ask.saas, &secret) => Err(taken(&format!("Secret {name}"))),
+        Some(secret) if !is_ours(ask.saas, &secret) => Err(not_ours(ask.saas, &secret)),
         found => Ok(found),
     }
 }

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::owner_reference;
-use super::secrets::{Stands, is_ours, keep};
+use super::secrets::{Stands, is_ours, keep, not_ours};
 use crate::api::SaasDeployment;
 use crate::cluster::find;
 use crate::fault::{Fault, Seen};
-use crate::objects::{MANAGED_BY, OWNER, taken};
+use crate::objects::{MANAGED_BY, OWNER};
 use crate::observe::Observer;
 use crate::plan::names::joined;
 use crate::vault::{LEDGER, Ledger, Note, Vault};
@@ -99,7 +99,7 @@ impl Observer {
 fn of(secret: Secret, saas: &SaasDeployment) -> Seen<Vault> {
     let name = secret.name_any();
     if !is_ours(saas, &secret) {
-        return Err(taken(&format!("Secret {name}")));
+        return Err(not_ours(saas, &secret));
     }
     let ledger = match secret.annotations().get(LEDGER) {
         None => Ledger::default(),

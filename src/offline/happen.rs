@@ -125,7 +125,7 @@ fn well(kind: Kind, object: &Value) -> Value {
 
 fn act(ask: Ask<'_>, (part, action): (Part, &Action), next: &mut World, happened: &mut Happened) {
     match action {
-        Action::Note(_) => {}
+        Action::Note(_) | Action::Retain { .. } => {}
         Action::Acme(step) => certificate::step(ask, step, next, happened),
         Action::Credentials { name, values } => {
             next.copies.insert(name.clone(), Ok(Some(values.clone())));

@@ -43,7 +43,7 @@ pub fn plan(ask: Ask<'_>, stages: Result<(), Hold>) -> Verdict {
         steps.wait(super::unsupported::hold("patches"));
     }
     ask.surroundings(&mut steps);
-    match steps.or_wait(ask.is_complete().and(stages)) {
+    match steps.or_wait(ask.is_complete().and(stages).and_then(|()| ask.volume_stays())) {
         Some(()) => ask.roll_out(&mut steps),
         None => ask.keep_all(Part::App, &mut steps),
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::pod::Container;
-use super::{Ask, Manifest, Steps, Verdict};
+use super::{Action, Ask, Manifest, Steps, Verdict};
 use crate::api::{Retention, Sqlite};
 use crate::fault::Hold;
 use crate::kinds::Kind;
@@ -14,6 +14,19 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
     Some(match &database.sqlite {
         Some(sqlite) => Ok(ask.volume(sqlite)),
         None => Err(super::unsupported::hold("database.postgres")),
+    })
+}
+
+/// At the end of a SaasDeployment, takes from it a claim that is to outlive it: one that was made when it was not.
+pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
+    let (kind, name) = (Kind::PersistentVolumeClaim, ask.volume_name());
+    let claim = ask.world.children.find(kind, &name)?;
+    let goes_along = ask.saas.metadata.uid.as_ref().is_some_and(|uid| claim.belongs_to(uid));
+    let retained = ask.saas.spec.deletion_policy.volumes == Retention::Retain;
+    (retained && goes_along).then(|| {
+        let mut steps = Steps::default();
+        steps.act(Action::Retain { kind, name });
+        Ok(steps)
     })
 }
 
@@ -37,6 +50,7 @@ impl Ask<'_> {
         let mut claim = Manifest::new(Kind::PersistentVolumeClaim, self.volume_name(), json!({"spec": spec}));
         claim.retained = self.saas.spec.deletion_policy.volumes == Retention::Retain;
         steps.declare(claim);
+        steps.or_wait(self.volume_stays());
         let phase =
             self.world.field(Kind::PersistentVolumeClaim, &self.volume_name(), "/status/phase").and_then(Value::as_str);
         match phase {
@@ -52,6 +66,23 @@ impl Ask<'_> {
         }
         steps.evidence = format!("SQLite at {} on {} ({})", sqlite.file, self.volume_name(), sqlite.size);
         steps
+    }
+
+    /// Whether the claim is there to stay.
+    ///
+    /// # Errors
+    /// It is being deleted: its data goes with the last pod that uses it, which a roll-out would end.
+    pub fn volume_stays(self) -> Result<(), Hold> {
+        let (kind, name) = (Kind::PersistentVolumeClaim, self.volume_name());
+        match self.world.children.find(kind, &name).filter(|claim| self.sqlite().is_some() && claim.going) {
+            None => Ok(()),
+            Some(_) => Err(Hold::person(
+                "VolumeGoing",
+                format!(
+                    "somebody deleted {name}: it goes, and its data, when its pods end; nothing is rolled out until then"
+                ),
+            )),
+        }
     }
 
     /// Mounts the database's volume into a container that works with it.

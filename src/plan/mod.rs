@@ -167,6 +167,8 @@ pub enum Action {
     DropCredentials { name: String },
     /// Delete an object of ours now, so that a fresh one can take its place.
     Delete { kind: Kind, name: String },
+    /// Let an object of ours outlive the SaasDeployment.
+    Retain { kind: Kind, name: String },
 }
 
 /// The steps of issuing a certificate; each is repeatable from what the one before stored.
@@ -351,12 +353,13 @@ impl Ask<'_> {
         own.for_each(|(kind, child)| steps.keep(kind, &*child.name));
     }
 
-    /// What a part still has to remove at vendors when the object is deleted.
+    /// What a part still has to remove at vendors, or to keep from going too, when the object is deleted.
     fn farewell(self, part: Part) -> Option<Verdict> {
         match part {
             Part::Monitors => monitors::farewell(self),
             Part::Payments => payments::farewell(self),
             Part::Dns => dns::farewell(self),
+            Part::Database => database::farewell(self),
             _ => None,
         }
     }

@@ -26,6 +26,8 @@ const PLACEHOLDERS: [&str; 9] = [
 ];
 /// Whole values that are no secret.
 const DEFAULTS: [&str; 8] = ["secret", "password", "default", "admin", "dev", "test", "none", "null"];
+/// How long a generated value is kept that no field names any more: an entry may be missing by mistake.
+const REGRET: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The least length of a key that signs sessions or tokens.
 const KEY_CHARACTERS: usize = 32;
 
@@ -36,10 +38,11 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
     for generate in ask.generated() {
         ask.generate(generate, vault).into_iter().for_each(|note| steps.note(note));
     }
-    ask.unwanted(vault).into_iter().for_each(|env| steps.note(Note::Drop(env)));
+    ask.tidy(vault).into_iter().for_each(|note| steps.note(note));
     steps.or_wait(ask.values_are_fit());
     steps.or_wait(ask.nothing_missing());
-    steps.evidence = format!("{} values kept, {} required and present", vault.values.len(), ask.required().len());
+    let kept = vault.values.keys().filter(|env| !vault.ledger.unnamed.contains_key(*env)).count();
+    steps.evidence = format!("{kept} values kept, {} required and present", ask.required().len());
     Ok(steps)
 }
 
@@ -103,6 +106,20 @@ impl Ask<'_> {
             self.generated().iter().any(|g| g.env == **env) || webhooks.iter().any(|w| w.secret_env == **env)
         };
         rotate.env.iter().find(|env| !made(env))
+    }
+
+    /// The notes that follow from what the spec names: what golive generated is dropped late, for nobody can make it again,
+    /// and what was encrypted with it cannot be read without.
+    fn tidy(self, vault: &Vault) -> Vec<Note> {
+        let (unwanted, unnamed) = (self.unwanted(vault), &vault.ledger.unnamed);
+        let named = unnamed.keys().filter(|env| self.nameable_env().contains(env));
+        let named: Vec<Note> = named.map(|env| Note::Unnamed(env.clone(), None)).collect();
+        let left = unwanted.into_iter().filter_map(|env| match unnamed.get(&env) {
+            _ if !vault.ledger.generated.contains_key(&env) => Some(Note::Drop(env)),
+            None => Some(Note::Unnamed(env, Some(self.world.now))),
+            Some(since) => (self.world.now.duration_since(*since) >= REGRET).then_some(Note::Drop(env)),
+        });
+        named.into_iter().chain(left).collect()
     }
 
     /// Values in the vault that no field of the spec names any more, once no pod asks for them and none will again.
@@ -254,6 +271,7 @@ mod tests {
 
     use super::*;
     use crate::api::{SaasDeployment, SaasOperation};
+    use crate::kinds::Kind;
     use crate::plan::Action;
     use crate::plan::tests::{saas, world};
     use crate::world::World;
@@ -275,6 +293,40 @@ mod tests {
         });
         world.operations.push(serde_json::from_value::<SaasOperation>(request).unwrap());
         (saas, world)
+    }
+
+    #[test]
+    fn a_generated_value_that_nothing_names_is_kept_for_a_week_and_taken_up_again() {
+        let (named, mut world) = asked_at(0);
+        let unnamed = saas(json!({}));
+        world.operations.clear();
+        let value = |world: &World| world.vault.as_ref().unwrap().value("KEY").map(str::to_owned);
+        let pass = |saas: &SaasDeployment, world: &mut World| {
+            roll(saas, world);
+            pass(saas, world)
+        };
+        assert!(pass(&unnamed, &mut world) && value(&world).is_some(), "it is noted since when nothing names it");
+        world.now += SignedDuration::from_hours(6 * 24);
+        assert!(!pass(&unnamed, &mut world) && pass(&named, &mut world));
+        assert_eq!(value(&world).as_deref(), Some("first"));
+        assert!(!pass(&named, &mut world) && pass(&unnamed, &mut world), "a new week begins");
+        world.now += SignedDuration::from_hours(6 * 24);
+        assert!(!pass(&unnamed, &mut world) && value(&world).is_some());
+        world.now += SignedDuration::from_hours(24);
+        assert!(pass(&unnamed, &mut world) && value(&world).is_none());
+    }
+
+    /// Lets pods run with the environment of now.
+    fn roll(saas: &SaasDeployment, world: &mut World) {
+        let ask = Ask { saas, world };
+        let environment = json!({"golive.dev/environment": ask.environment_hash()});
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": ask.name(), "generation": 1},
+            "spec": {"replicas": 0, "template": {"metadata": {"annotations": environment}}},
+            "status": {"observedGeneration": 1},
+        });
+        world.children =
+            std::mem::take(&mut world.children).with(Kind::Deployment, serde_json::from_value(deployment).unwrap());
     }
 
     /// Enters what a pass notes; says whether it noted anything.

@@ -45,7 +45,10 @@ fn deployment_edited(stage: &Stage) -> Outcome<()> {
         let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"].to_string();
         Ok((deployment["spec"]["replicas"] == 1 && !env.contains("ADDED")).then_some(()))
     })?;
-    stage.event("csvboard", "DriftRepaired", "Deployment csvboard")
+    stage.event("csvboard", "DriftRepaired", "Deployment csvboard")?;
+    let board = ["configmap/csvboard-dashboard", "-n", "csvboard"];
+    stage.kubectl(&[&["label"], &board[..], &["--overwrite", "app.kubernetes.io/name=by-hand"]].concat())?;
+    stage.event("csvboard", "DriftRepaired", "ConfigMap csvboard-dashboard")
 }
 
 fn signing_secret_deleted(stage: &Stage) -> Outcome<()> {

@@ -52,19 +52,36 @@ pub fn of_rare_kinds(stage: &Stage) -> Outcome<()> {
     };
     let side = json!({"name": "side", "image": "registry.example.com/hello:1.0.0", "port": 9000, "routes": [{"path": "/side"}]});
     apply(json!({
-        "autoscale": {"min": 1, "max": 2}, "envFrom": [{"configMap": "settings"}], "routes": [{"path": "/"}], "processes": [side],
+        "autoscale": {"min": 2, "max": 3}, "envFrom": [{"configMap": "settings"}], "routes": [{"path": "/"}], "processes": [side],
     }))?;
     shows(stage, "https://rare.example.com/env?name=MOOD", "true")?;
     shows(stage, "https://rare.example.com/side", "http/2 ")?;
-    stage.kubectl(&["get", "horizontalpodautoscaler/rare", "service/rare-side", "-n", who.0])?;
+    stage.kubectl(&["get", "service/rare-side", "-n", who.0])?;
+    labels_come_back(stage, who, &["horizontalpodautoscaler/rare", "poddisruptionbudget/rare", "networkpolicy/rare"])?;
     let sqlite = json!({"file": "/data/app.sqlite3", "size": "1Gi", "env": "DATABASE_PATH"});
     let deleted_with_it = json!({"volumes": "Delete"});
     apply(json!({"database": {"sqlite": sqlite}, "deletionPolicy": deleted_with_it}))?;
-    stage.kubectl(&["get", "persistentvolumeclaim/rare-data", "-n", who.0])?;
+    labels_come_back(stage, who, &["persistentvolumeclaim/rare-data"])?;
     apply(json!({"deletionPolicy": deleted_with_it}))?;
     let rare = ["get", "horizontalpodautoscalers,services,persistentvolumeclaims", "-n", who.0, "-o", "name"];
-    until(Duration::from_secs(60), || Ok((stage.kubectl(&rare)?.trim() == "service/rare").then_some(())))?;
-    stage.kubectl(&["delete", "saas", who.1, "-n", who.0, "--timeout=90s"]).map(drop)
+    let left =
+        |names: &str| until(Duration::from_secs(60), || Ok((stage.kubectl(&rare)?.trim() == names).then_some(())));
+    // Data goes with the whole, and not with a block.
+    left("service/rare\npersistentvolumeclaim/rare-data")?;
+    stage.kubectl(&["delete", "saas", who.1, "-n", who.0, "--timeout=90s"])?;
+    left("")
+}
+
+/// Somebody changes a label that golive puts on its objects.
+fn labels_come_back(stage: &Stage, (namespace, name): (&str, &str), objects: &[&str]) -> Outcome<()> {
+    for object in objects {
+        stage.kubectl(&["label", object, "-n", namespace, "--overwrite", "app.kubernetes.io/name=by-hand"])?;
+        until(Duration::from_secs(60), || {
+            let found = stage.json(&["get", object, "-n", namespace])?;
+            Ok((found["metadata"]["labels"]["app.kubernetes.io/name"] == name).then_some(()))
+        })?;
+    }
+    Ok(())
 }
 
 pub fn suspended(stage: &Stage) -> Outcome<()> {

@@ -29,6 +29,7 @@ pub fn strays(direct: &Ended, walked: &Ended) -> Vec<String> {
     let still = |ended: &Ended| {
         let mut drawn = portrait::of(&ended.state);
         if let Some(objects) = drawn["cluster"].as_object_mut() {
+            leave_out_unnamed(objects, &ended.state);
             objects.retain(|place, drawn| !is_history(place) && !is_memory(place, drawn));
             leave_to_autoscalers(objects);
         }
@@ -95,6 +96,21 @@ fn leave_to_autoscalers(objects: &mut Map<String, Value>) {
     let scaled: Vec<String> = scaled.map(|name| format!("Deployment/{name}")).collect();
     for place in scaled {
         objects.get_mut(&place).into_iter().for_each(|drawn| drawn["spec"]["replicas"] = Value::Null);
+    }
+}
+
+/// Values that a spec on the way named are kept for a week.
+fn leave_out_unnamed(objects: &mut Map<String, Value>, state: &State) {
+    for secret in state.cluster.of_kind("Secret") {
+        let ledger = secret.value["metadata"]["annotations"]["golive.dev/ledger"].as_str().unwrap_or_default();
+        let ledger: Value = serde_json::from_str(ledger).unwrap_or_default();
+        let (place, unnamed) =
+            (format!("Secret/{}/{}", secret.meta("namespace"), secret.meta("name")), &ledger["unnamed"]);
+        let Some(drawn) = objects.get_mut(&place).filter(|_| unnamed.is_object()) else { continue };
+        let named = drawn["data"].as_array().into_iter().flatten();
+        let named: Vec<Value> =
+            named.filter(|env| unnamed[env.as_str().unwrap_or_default()].is_null()).cloned().collect();
+        drawn["data"] = if named.is_empty() { Value::Null } else { json!(named) };
     }
 }
 

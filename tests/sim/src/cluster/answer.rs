@@ -61,6 +61,11 @@ impl Request {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap_or_default()
     }
 
+    /// Whether it is to show what would come of it, and to leave everything as it is.
+    pub fn is_trial(&self) -> bool {
+        self.param("dryRun") == "All"
+    }
+
     /// The labels that a list or watch asks for.
     pub fn labels(&self) -> Vec<(String, String)> {
         let pairs = self.param("labelSelector").split(',').filter_map(|pair| pair.split_once('='));
@@ -83,6 +88,9 @@ impl Request {
 impl Cluster {
     /// Answers anything but a watch.
     pub fn answer(&mut self, request: &Request, now: Timestamp) -> Answer {
+        if request.is_trial() {
+            return self.clone().answer(&Request { query: Vec::new(), ..request.clone() }, now);
+        }
         let Some(target) = Target::of(&request.path).filter(|target| self.serves(target.resource)) else {
             return Answer::refusal(404, "the server could not find the requested resource");
         };
@@ -186,6 +194,9 @@ impl Cluster {
                 self.checked(target, &live, object.map_err(|refused| refusal(&refused))?, now)
             }
             Err(missing) if !target.subresource.is_empty() => Err(missing),
+            Err(_) if config["metadata"]["uid"].is_string() => {
+                Err(Answer::refusal(409, "uid mismatch: no existing object was found"))
+            }
             Err(_) => {
                 self.admits(target).map_err(|(code, why)| Answer::refusal(code, &why))?;
                 let object = write::apply(target.resource, &Value::Null, &config, writer);
