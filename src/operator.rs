@@ -34,6 +34,7 @@ use crate::outside::Outside;
 use crate::pace::Pace;
 use crate::patience::Patience;
 use crate::vendors::Vendors;
+use crate::vendors::snapshots::Snapshots;
 
 /// How long passes under way may take to end once the operator is told to stop.
 const FAREWELL: Duration = Duration::from_secs(20);
@@ -174,7 +175,7 @@ impl Operator {
                 Duration::from_secs(self.config.refresh_seconds),
                 self.outside.clone(),
             )),
-            issuers: Mutex::new(HashMap::new()),
+            issuers: Snapshots::ungated(Duration::MAX),
             placed: Mutex::new(HashMap::new()),
             windows: Mutex::new(HashMap::new()),
         };
