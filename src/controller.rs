@@ -33,6 +33,10 @@ use crate::world::World;
 /// Held while anything of ours may stand outside the cluster.
 const FINALIZER: &str = "golive.dev/cleanup";
 
+/// How many objects a list brings at once. Each may weigh more than a megabyte, and a page is held as text and as objects
+/// together: of a hundred that is 240 MiB.
+const PAGE: u32 = 25;
+
 /// How often in one pass what was noted lets more follow: a generated value, then an intent that rests on it.
 const MOST_NOTES: usize = 3;
 
@@ -53,8 +57,12 @@ pub struct Context {
 /// A controller of all SaasDeployments. What managers own of them is not kept: it takes more room than all else.
 pub fn of(api: Api<SaasDeployment>) -> Controller<SaasDeployment> {
     let (store, writer) = reflector::store();
-    let events = watcher(api, watcher::Config::default()).modify(|saas| saas.managed_fields_mut().clear());
+    let events = watcher(api, paged()).modify(|saas| saas.managed_fields_mut().clear());
     Controller::for_stream(events.reflect(writer).applied_objects(), store)
+}
+
+fn paged() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
 }
 
 /// Kinds of which a store can be kept.
@@ -71,7 +79,7 @@ impl<K> Followable for K where
 /// Keeps a store of all objects of a kind, for as long as the stream of what changed is polled; it never ends.
 pub fn follow<K: Followable>(api: Api<K>) -> (Store<K>, impl stream::Stream<Item = K> + Send) {
     let (store, writer) = reflector::store();
-    let events = watcher(api, watcher::Config::default()).modify(|object| object.managed_fields_mut().clear());
+    let events = watcher(api, paged()).modify(|object| object.managed_fields_mut().clear());
     let changed = events.reflect(writer).default_backoff().touched_objects();
     let told = |result: watcher::Result<K>| result.inspect_err(|e| warn!("watch of {}: {e}", K::kind(&()))).ok();
     (store, changed.filter_map(move |result| std::future::ready(told(result))))
@@ -83,7 +91,7 @@ pub fn children(
     cache: Arc<Cache>,
     kind: Kind,
 ) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
-    let (resource, config) = (kind.resource(), watcher::Config::default().labels(&format!("{MANAGED_BY}=golive")));
+    let (resource, config) = (kind.resource(), paged().labels(&format!("{MANAGED_BY}=golive")));
     let definition = kind.is_optional().then(|| absence::definition(&resource));
     let followed = Followed { api: Api::all_with(client, &resource), config, definition };
     let owners = followed.rounds().map(move |event| match event {
@@ -398,3 +406,6 @@ async fn say(context: &Context, saas: &SaasDeployment, said: &Said) {
         warn!("event {}: {fault}", said.reason);
     }
 }
+
+#[cfg(test)]
+mod tests;
