@@ -18,6 +18,13 @@ use crate::kinds::Kind;
 use crate::objects::{APPLIED, PART};
 use crate::plan::Part;
 
+/// The longest JSON, in bytes, that is kept of an object which belongs to no SaasDeployment: anybody can make objects with
+/// golive's labels. Of golive's own those are claims, which are far shorter.
+const SHORT: usize = 16 * 1024;
+
+/// The longest hash of what was applied.
+const HASH: usize = 64;
+
 /// How long it is taken for granted that admission does as it did.
 const TRUSTED: Duration = Duration::from_secs(3600);
 
@@ -45,18 +52,29 @@ pub struct Child {
     version: Option<u64>,
     /// By JSON pointer: a map for each level would take six times the room.
     facts: Box<[(&'static str, Value)]>,
-    /// All of it, in JSON; nothing once it was found to be as applied.
-    whole: Mutex<Option<Box<[u8]>>>,
+    whole: Mutex<Whole>,
     /// How this cluster admits it.
     admitted: Option<Admitted>,
     /// Whether it was last seen to be otherwise than declared because of that.
     strays: AtomicBool,
 }
 
+/// What is kept of all of an object.
+#[derive(Debug)]
+enum Whole {
+    /// All of it, in JSON.
+    Kept(Box<[u8]>),
+    /// Nothing: it is too long for somebody else's.
+    Unknown,
+    /// Nothing: it was found to be as applied.
+    AsApplied,
+}
+
 impl Child {
     /// What passes need of an object.
     pub fn new(kind: Kind, object: DynamicObject) -> Self {
         let label = object.labels().get(PART);
+        let owner = owner(&object);
         Child {
             name: object.name_any().into(),
             uid: object.uid().unwrap_or_default().into(),
@@ -64,12 +82,16 @@ impl Child {
             generation: object.metadata.generation,
             made: object.creation_timestamp().map(|time| time.0),
             going: object.metadata.deletion_timestamp.is_some(),
-            applied: object.annotations().get(APPLIED).map(|hash| hash.as_str().into()),
+            applied: object
+                .annotations()
+                .get(APPLIED)
+                .filter(|hash| hash.len() <= HASH)
+                .map(|hash| hash.as_str().into()),
             entry: entry_of_making(&object),
-            owner: owner(&object),
             version: version(&object),
             facts: facts(kind, &object),
-            whole: Mutex::new(Some(whole(object))),
+            whole: Mutex::new(whole(object, owner.is_some())),
+            owner,
             admitted: None,
             strays: AtomicBool::new(false),
         }
@@ -128,10 +150,13 @@ impl Child {
     /// brings another version; what admission made of it is looked at again after an hour, for policies go.
     pub fn strays(&self, compare: impl FnOnce(&DynamicObject) -> Strays) -> Strays {
         let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(bytes) = whole.as_ref() else { return Strays::default() };
-        let strays = serde_json::from_slice(bytes).map_or_else(|_| Strays::unknown(), |object| compare(&object));
+        let strays = match &*whole {
+            Whole::Kept(json) => serde_json::from_slice(json).map_or_else(|_| Strays::unknown(), |all| compare(&all)),
+            Whole::Unknown => Strays::unknown(),
+            Whole::AsApplied => return Strays::default(),
+        };
         if strays.is_empty() {
-            *whole = None;
+            *whole = Whole::AsApplied;
             return strays;
         }
         let known = self.admitted.as_ref().is_some_and(|admitted| admitted.explains(&strays));
@@ -206,14 +231,15 @@ fn own(object: &DynamicObject) -> Value {
 }
 
 /// What is compared with what is wanted: labels, annotations, and all fields but the status.
-fn whole(mut object: DynamicObject) -> Box<[u8]> {
+fn whole(mut object: DynamicObject, owned: bool) -> Whole {
     let metadata = std::mem::take(&mut object.metadata);
     object.metadata.labels = metadata.labels;
     object.metadata.annotations = metadata.annotations;
     if let Some(fields) = object.data.as_object_mut() {
         fields.remove("status");
     }
-    serde_json::to_vec(&object).unwrap_or_default().into()
+    let json: Box<[u8]> = serde_json::to_vec(&object).unwrap_or_default().into();
+    if owned || json.len() <= SHORT { Whole::Kept(json) } else { Whole::Unknown }
 }
 
 #[cfg(test)]
@@ -276,7 +302,33 @@ mod tests {
         assert!(!shown.is_empty(), "the status is no part of it");
         assert!(child.strays(against(json!({"spec": {"paused": false}}))).is_empty());
         assert!(child.strays(&paused).is_empty(), "it is not compared again");
-        assert!(child.whole.lock().unwrap().is_none());
+        assert!(matches!(*child.whole.lock().unwrap(), Whole::AsApplied));
+    }
+
+    #[test]
+    fn of_a_long_object_that_no_deployment_owns_little_is_kept() {
+        let long = |owner: &str, length: usize| {
+            let mut object = deployment();
+            object.metadata.owner_references.as_mut().unwrap()[0].kind = owner.into();
+            object.annotations_mut().insert(APPLIED.into(), "x".repeat(length));
+            object.data["spec"]["text"] = json!("x".repeat(length));
+            Child::new(Kind::Deployment, object)
+        };
+        let kept = |child: &Child| match &*child.whole.lock().unwrap() {
+            Whole::Kept(json) => json.len(),
+            _ => 0,
+        };
+        let running = against(json!({"spec": {"paused": false}}));
+        for (owner, length, is_known) in
+            [("K", 1_000_000, false), ("K", SHORT / 4, true), ("SaasDeployment", 1_000_000, true)]
+        {
+            let child = long(owner, length);
+            assert_eq!(kept(&child) > length, is_known, "{owner} {length}");
+            assert_eq!(child.applied, None, "no hash is as long");
+            assert_eq!(child.strays(&running).is_empty(), is_known, "{owner} {length}");
+        }
+        let child = long("K", 1_000_000);
+        assert!(!child.strays(&running).is_empty() && !child.strays(&running).is_empty(), "it stays unknown");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,9 +1,10 @@
 //! The loop: watches wake passes, a pass is observe, plan, apply, report.
 
 mod absence;
+mod farewell;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::{StreamExt, stream};
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -33,6 +34,10 @@ use crate::world::World;
 /// Held while anything of ours may stand outside the cluster.
 const FINALIZER: &str = "golive.dev/cleanup";
 
+/// How many objects a list brings at once. Each may weigh more than a megabyte, and a page is held as text and as objects
+/// together: of fifty that is 120 MiB at worst.
+const PAGE: u32 = 50;
+
 /// How often in one pass what was noted lets more follow: a generated value, then an intent that rests on it.
 const MOST_NOTES: usize = 3;
 
@@ -53,8 +58,12 @@ pub struct Context {
 /// A controller of all SaasDeployments. What managers own of them is not kept: it takes more room than all else.
 pub fn of(api: Api<SaasDeployment>) -> Controller<SaasDeployment> {
     let (store, writer) = reflector::store();
-    let events = watcher(api, watcher::Config::default()).modify(|saas| saas.managed_fields_mut().clear());
+    let events = watcher(api, paged()).modify(|saas| saas.managed_fields_mut().clear());
     Controller::for_stream(events.reflect(writer).applied_objects(), store)
+}
+
+fn paged() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
 }
 
 /// Kinds of which a store can be kept.
@@ -71,7 +80,7 @@ impl<K> Followable for K where
 /// Keeps a store of all objects of a kind, for as long as the stream of what changed is polled; it never ends.
 pub fn follow<K: Followable>(api: Api<K>) -> (Store<K>, impl stream::Stream<Item = K> + Send) {
     let (store, writer) = reflector::store();
-    let events = watcher(api, watcher::Config::default()).modify(|object| object.managed_fields_mut().clear());
+    let events = watcher(api, paged()).modify(|object| object.managed_fields_mut().clear());
     let changed = events.reflect(writer).default_backoff().touched_objects();
     let told = |result: watcher::Result<K>| result.inspect_err(|e| warn!("watch of {}: {e}", K::kind(&()))).ok();
     (store, changed.filter_map(move |result| std::future::ready(told(result))))
@@ -83,7 +92,7 @@ pub fn children(
     cache: Arc<Cache>,
     kind: Kind,
 ) -> impl stream::Stream<Item = ObjectRef<SaasDeployment>> + Send {
-    let (resource, config) = (kind.resource(), watcher::Config::default().labels(&format!("{MANAGED_BY}=golive")));
+    let (resource, config) = (kind.resource(), paged().labels(&format!("{MANAGED_BY}=golive")));
     let definition = kind.is_optional().then(|| absence::definition(&resource));
     let followed = Followed { api: Api::all_with(client, &resource), config, definition };
     let owners = followed.rounds().map(move |event| match event {
@@ -184,7 +193,7 @@ async fn pass(saas: Arc<SaasDeployment>, context: Arc<Context>) -> Result<Action
 
 async fn step(saas: Arc<SaasDeployment>, context: &Context) -> Result<Action, Fault> {
     if saas.metadata.deletion_timestamp.is_some() {
-        return farewell(&saas, context).await;
+        return farewell::pass(&saas, context).await;
     }
     let held = saas.finalizers().iter().any(|f| f == FINALIZER);
     let saas = if held { saas } else { hold(context, &saas).await? };
@@ -230,58 +239,6 @@ fn log(done: &Done) {
     }
 }
 
-/// An object that is still there after this time was not let go: the API server did not take it.
-const LET_GO: Duration = Duration::from_secs(15);
-
-/// Takes our rows back everywhere, then lets the object go; a vendor that is gone for good does not hold it for ever.
-async fn farewell(saas: &SaasDeployment, context: &Context) -> Result<Action, Fault> {
-    let observer = &context.observer;
-    if !saas.finalizers().iter().any(|f| f == FINALIZER) {
-        return Ok(Action::await_change());
-    }
-    let world = observer.observe(saas).await;
-    let ask = Ask { saas, world: &world };
-    let plan = plan(saas, &world);
-    let done = observer.apply(ask, &plan).await;
-    let left = left_behind(&plan, &done);
-    if left.is_empty() {
-        release(context, saas).await?;
-        return Ok(Action::requeue(LET_GO));
-    }
-    let since = saas.metadata.deletion_timestamp.as_ref().map(|t| world.now.duration_since(t.0).as_secs()).unwrap_or(0);
-    let limit = observer.config.abandon_after_seconds;
-    if u64::try_from(since).unwrap_or(0) < limit {
-        tell(context, ask, report(ask, &plan, &done)).await?;
-        return Ok(Action::requeue(Duration::from_secs(2)));
-    }
-    let note = format!("after {limit} s of deleting, golive lets go and leaves behind: {}", left.join("; "));
-    warn!("{note}");
-    say(context, saas, &Said { warning: true, reason: "LeftBehind".into(), note, action: "Delete".into() }).await;
-    release(context, saas).await?;
-    Ok(Action::requeue(LET_GO))
-}
-
-/// What is not yet known to be gone: in words.
-fn left_behind(plan: &Plan, done: &Done) -> Vec<String> {
-    let mut left = Vec::new();
-    for (part, verdict) in &plan.parts {
-        let fault = done.parts.get(part).and_then(|done| done.fault.clone());
-        match verdict {
-            Err(hold) => left.push(format!("{}: {}", part.word(), hold.message)),
-            Ok(steps) => {
-                left.extend(steps.waits.iter().map(|hold| format!("{}: {}", part.word(), hold.message)));
-                left.extend(fault.map(|fault| format!("{}: {fault}", part.word())));
-                let open =
-                    steps.actions.iter().filter(|action| !matches!(action, crate::plan::Action::Note(_))).count();
-                if open > 0 {
-                    left.push(format!("{}: {open} changes not confirmed yet", part.word()));
-                }
-            }
-        }
-    }
-    left
-}
-
 fn api_of(observer: &Observer, saas: &SaasDeployment) -> Api<SaasDeployment> {
     Api::namespaced(observer.client.clone(), &saas.namespace().unwrap_or_default())
 }
@@ -295,18 +252,6 @@ async fn hold(context: &Context, saas: &SaasDeployment) -> Seen<Arc<SaasDeployme
         context.observer.vaults.begin(&held, context.observer.outside.now());
     }
     Ok(context.observer.latest.wrote(held))
-}
-
-async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
-    let others = saas.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
-    context.metrics.gone(saas);
-    context.observer.latest.forget(saas);
-    context.observer.vaults.forget(saas);
-    context.observer.placed.lock().await.remove(&saas.uid().unwrap_or_default());
-    match set_finalizers(&context.observer, saas, others).await {
-        Err(Fault::Rejected(_)) => Ok(()),
-        result => result.map(drop),
-    }
 }
 
 async fn set_finalizers(observer: &Observer, saas: &SaasDeployment, finalizers: Vec<String>) -> Seen<SaasDeployment> {
@@ -398,3 +343,6 @@ async fn say(context: &Context, saas: &SaasDeployment, said: &Said) {
         warn!("event {}: {fault}", said.reason);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,19 @@
 //! Leader election by a Lease: of several replicas one writes.
 //!
-//! Every call has a deadline well inside the lease, so that a leader which cannot renew stops before another starts.
+//! Every call has a deadline well inside the lease, so that a leader which cannot renew stops before another starts. No
+//! replica relies on the clock of another: each measures by its own for how long the lease has stayed as it is.
 //! Protocol: <https://kubernetes.io/docs/concepts/architecture/leases/>.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::outside::Outside;
@@ -21,7 +22,7 @@ const DURATION: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 const CALL: Duration = Duration::from_secs(4);
-/// A leader that has not renewed for this long has lost: shorter than `DURATION` by more than one call.
+/// A leader that has not renewed for this long has lost, counted from before its last renewal.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Our claim to lead.
@@ -32,37 +33,70 @@ pub struct Candidate {
     identity: String,
     /// The lease as we last wrote it: renewing needs no look at it first.
     held: Mutex<Option<Lease>>,
+    /// The lease of another as it was last seen.
+    watched: std::sync::Mutex<Option<Watched>>,
+}
+
+/// The lease of another replica.
+struct Watched {
+    version: Option<String>,
+    /// When it is free, if it stays as it is until then.
+    free: Instant,
 }
 
 impl Candidate {
     /// A candidate for the Lease `golive` in `namespace`, known to others as `identity` (the pod's name).
     pub fn new(client: Client, outside: Arc<dyn Outside>, namespace: &str, identity: &str) -> Self {
         let leases = Api::namespaced(client, namespace);
-        Candidate { leases, outside, name: "golive".into(), identity: identity.into(), held: Mutex::new(None) }
-    }
-
-    /// Waits until this candidate leads.
-    pub async fn lead(&self) {
-        loop {
-            match self.attempt().await {
-                Ok(true) => return info!(identity = self.identity, "leading"),
-                Ok(false) => {}
-                Err(e) => warn!("the lease {} cannot be taken: {e}; trying again", self.name),
-            }
-            sleep(RETRY_EVERY).await;
+        Candidate {
+            leases,
+            outside,
+            name: "golive".into(),
+            identity: identity.into(),
+            held: Mutex::new(None),
+            watched: std::sync::Mutex::default(),
         }
     }
 
-    /// Renews until that fails for too long; returns when leadership is lost.
-    pub async fn keep(&self) {
-        let mut renewed = tokio::time::Instant::now();
-        while renewed.elapsed() < RENEW_DEADLINE {
-            sleep(if renewed.elapsed() < RENEW_EVERY { RENEW_EVERY } else { RETRY_EVERY }).await;
+    /// Waits until this candidate leads; gives the moment from which [`keep`](Self::keep) counts.
+    pub async fn lead(&self) -> Instant {
+        loop {
+            let began = Instant::now();
             match self.attempt().await {
-                Ok(true) => renewed = tokio::time::Instant::now(),
-                Ok(false) => return warn!("the lease {} was taken by another", self.name),
+                Ok(true) => {
+                    info!(identity = self.identity, "leading");
+                    return began;
+                }
+                Ok(false) => {}
+                Err(e) => warn!("the lease {} cannot be taken: {e}; trying again", self.name),
+            }
+            sleep_until(self.next_look()).await;
+        }
+    }
+
+    /// Renews until that fails for too long; returns when leadership is lost. It is held since `began`.
+    pub async fn keep(&self, mut began: Instant) {
+        while let Ok(renewed) = timeout_at(began + RENEW_DEADLINE, self.renew(began + RENEW_EVERY)).await {
+            match renewed {
+                Some(renewal) => began = renewal,
+                None => return warn!("the lease {} was taken by another", self.name),
+            }
+        }
+        warn!("the lease {} was not renewed in time", self.name);
+    }
+
+    /// Renews at this time, again and again until that succeeds. Gives when the last attempt began; nothing where another
+    /// has the lease.
+    async fn renew(&self, due: Instant) -> Option<Instant> {
+        sleep_until(due).await;
+        loop {
+            let began = Instant::now();
+            match self.attempt().await {
+                Ok(true) => return Some(began),
+                Ok(false) => return None,
                 Err(e) => warn!("the lease {} cannot be renewed: {e}", self.name),
             }
+            sleep(RETRY_EVERY).await;
         }
     }
 
@@ -102,7 +136,7 @@ impl Candidate {
             }
         }
         match self.leases.get_opt(&self.name).await? {
-            Some(found) if holder(&found) != Some(&self.identity) && !is_free(&found, self.outside.now()) => Ok(false),
+            Some(found) if holder(&found) != Some(&self.identity) && !self.is_free(&found) => Ok(false),
             found => self.claim(found).await,
         }
     }
@@ -117,20 +151,35 @@ impl Candidate {
         *self.held.lock().await = Some(written);
         Ok(true)
     }
+
+    /// Whether nobody holds the lease any more: it was given up, or nobody has written to it for as long as it lasts, by
+    /// this replica's own clock, since this replica first saw it as it is.
+    fn is_free(&self, lease: &Lease) -> bool {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = lease.resource_version();
+        if watched.as_ref().is_none_or(|known| known.version != version) {
+            *watched = Some(Watched { version, free: Instant::now() + lasts(lease) });
+        }
+        holder(lease).is_none_or(String::is_empty) || watched.as_ref().is_some_and(|known| known.free <= Instant::now())
+    }
+
+    /// When to look at the lease again: soon, and at once when it runs out.
+    fn next_look(&self) -> Instant {
+        let now = Instant::now();
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = watched.as_ref().map(|known| known.free).filter(|free| *free > now);
+        free.map_or(now + RETRY_EVERY, |free| free.min(now + RETRY_EVERY))
+    }
 }
 
 fn holder(lease: &Lease) -> Option<&String> {
     lease.spec.as_ref()?.holder_identity.as_ref()
 }
 
-/// Whether nobody holds the lease any more at `now`.
-fn is_free(lease: &Lease, now: Timestamp) -> bool {
-    let Some(spec) = &lease.spec else { return true };
-    let unheld = spec.holder_identity.as_deref().is_none_or(str::is_empty);
-    let seconds = spec.lease_duration_seconds.unwrap_or(15);
-    let expired =
-        spec.renew_time.as_ref().is_none_or(|t| now.duration_since(t.0) > SignedDuration::from_secs(seconds.into()));
-    unheld || expired
+/// How long a lease lasts, as its holder says.
+fn lasts(lease: &Lease) -> Duration {
+    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+    seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(DURATION, Duration::from_secs)
 }
 
 /// The lease as it stands once `identity` holds it.
@@ -155,36 +204,4 @@ fn claim(found: Option<Lease>, identity: &str, name: &str, now: Timestamp) -> Le
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
-    }
-
-    #[test]
-    fn a_lease_is_free_when_released_or_run_out_and_not_before() {
-        let held = claim(None, "a", "golive", at(0));
-        assert!(!is_free(&held, at(15)));
-        assert!(is_free(&held, at(16)));
-        let mut released = held;
-        released.spec.as_mut().unwrap().holder_identity = Some(String::new());
-        assert!(is_free(&released, at(1)));
-    }
-
-    #[test]
-    fn renewing_keeps_the_time_of_acquisition_and_a_new_holder_counts_as_a_transition() {
-        let first = claim(None, "a", "golive", at(0));
-        let renewed = claim(Some(first.clone()), "a", "golive", at(5)).spec.unwrap();
-        assert_eq!(renewed.acquire_time, first.spec.as_ref().unwrap().acquire_time);
-        assert_eq!(renewed.lease_transitions, Some(1));
-        let taken = claim(Some(first), "b", "golive", at(30)).spec.unwrap();
-        assert_eq!((taken.holder_identity.as_deref(), taken.lease_transitions), (Some("b"), Some(2)));
-        assert_eq!(taken.acquire_time, Some(MicroTime(at(30))));
-    }
-
-    #[test]
-    fn a_leader_stops_before_another_may_start() {
-        assert!(RENEW_DEADLINE + CALL < DURATION);
-    }
-}
+mod tests;

@@ -33,6 +33,7 @@ use crate::plan::Ask;
 use crate::rows::Mark;
 use crate::vendors::Vendors;
 use crate::vendors::acme::Issuer;
+use crate::vendors::snapshots::Snapshots;
 use crate::world::World;
 
 /// Everything that passes look at.
@@ -63,8 +64,8 @@ pub struct Observer {
     pub accounts: Accounts,
     /// The vendors, with shared snapshots.
     pub vendors: Arc<Vendors>,
-    /// ACME accounts that are open.
-    pub issuers: Mutex<HashMap<String, Arc<Issuer>>>,
+    /// ACME accounts that are open, by fingerprint.
+    pub issuers: Snapshots<Issuer>,
     /// Orders that were placed and are not stored yet, by uid, with the time of the intent.
     pub placed: Mutex<HashMap<String, (Timestamp, String)>>,
     /// Renewal windows by certificate key, with the time of the next question.

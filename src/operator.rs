@@ -34,6 +34,7 @@ use crate::outside::Outside;
 use crate::pace::Pace;
 use crate::patience::Patience;
 use crate::vendors::Vendors;
+use crate::vendors::snapshots::Snapshots;
 
 /// How long passes under way may take to end once the operator is told to stop.
 const FAREWELL: Duration = Duration::from_secs(20);
@@ -97,37 +98,46 @@ impl Passes {
     }
 }
 
-/// Leads once the watches are filled, until it is told to stop or loses the lease.
+/// What a replica says that no longer leads.
+const LOST: &str = "the lease was lost: another replica leads";
+
+/// Leads once the watches are filled, until it is told to stop or loses the lease. That is renewed from the first moment to
+/// the end of the last pass, and looked at before anything else: what stood still for too long is not to write any more.
 async fn lead(
     candidate: &Candidate,
     passes: Passes,
     context: Arc<Context>,
     mut stop: Pin<Box<impl Future<Output = ()> + Send>>,
 ) -> Result<(), String> {
-    tokio::select! {
-        () = candidate.lead() => {}
+    let began = tokio::select! {
+        began = candidate.lead() => began,
         () = &mut stop => return Ok(()),
-    }
+    };
+    let mut lost = std::pin::pin!(candidate.keep(began));
     tokio::select! {
+        biased;
+        () = &mut lost => return Err(LOST.into()),
         () = context.observer.filled() => {}
         () = &mut stop => return Ok(()),
     }
     let (halt, halted) = tokio::sync::oneshot::channel::<()>();
     let accounts = context.clone();
-    let passes = passes.run(context, async move { drop(halted.await) });
-    tokio::pin!(passes);
+    let mut passes = std::pin::pin!(passes.run(context, async move { drop(halted.await) }));
     // In this order, which else chance would choose: a simulation is to repeat itself.
     tokio::select! {
         biased;
+        () = &mut lost => return Err(LOST.into()),
         () = &mut passes => return Err("the controller ended by itself".into()),
-        () = candidate.keep() => return Err("the lease was lost: another replica leads".into()),
         () = accounts.observer.keep_standings() => {}
         () = &mut stop => {}
     }
     info!("stopping: no new passes, those under way are finished");
     drop(halt);
-    drop(tokio::time::timeout(FAREWELL, passes).await);
-    Ok(())
+    tokio::select! {
+        biased;
+        () = &mut lost => Err(LOST.into()),
+        _ = tokio::time::timeout(FAREWELL, passes) => Ok(()),
+    }
 }
 
 impl Operator {
@@ -174,7 +184,7 @@ impl Operator {
                 Duration::from_secs(self.config.refresh_seconds),
                 self.outside.clone(),
             )),
-            issuers: Mutex::new(HashMap::new()),
+            issuers: Snapshots::ungated(Duration::MAX),
             placed: Mutex::new(HashMap::new()),
             windows: Mutex::new(HashMap::new()),
         };

@@ -14,6 +14,7 @@ use crate::apply::{Done, Drift, PartDone, Wrote};
 use crate::fault::{Hold, Until};
 use crate::kinds::Kind;
 use crate::plan::edge::Way;
+use crate::plan::left::with_rows;
 use crate::plan::names::hash;
 use crate::plan::{Action, Ask, Part, Plan, Steps, Verdict};
 
@@ -91,10 +92,11 @@ pub fn report(ask: Ask<'_>, plan: &Plan, done: &Done) -> Report {
 }
 
 fn state(verdict: &Verdict, done: &PartDone) -> State {
+    let left = verdict.as_ref().map(|steps| steps.left.as_slice()).unwrap_or_default();
     let held = |hold: &Hold| State {
         ready: false,
         reason: hold.reason.to_owned(),
-        message: hold.message.clone(),
+        message: with_rows(&hold.message, left),
         stalled: hold.until == Until::Person,
         again: match hold.until {
             Until::After(wait) => Some(wait),
@@ -189,7 +191,8 @@ fn seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-fn cut(text: &str) -> String {
+/// A text as long as the API server takes it.
+pub fn cut(text: &str) -> String {
     match text.len() > LONGEST {
         true => format!("{}…", &text[..text.floor_char_boundary(LONGEST)]),
         false => text.to_owned(),

@@ -163,6 +163,11 @@ pub struct Zone {
     pub name_servers: Vec<String>,
 }
 
+/// Whether a zone of this name has room for a host.
+pub fn is_within(host: &str, zone: &str) -> bool {
+    host == zone || host.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'))
+}
+
 /// The types of records that golive writes; others are read and kept as they are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RecordType {

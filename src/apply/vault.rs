@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::owner_reference;
-use super::secrets::{Stands, is_ours, keep, not_ours};
+use super::secrets::{Stands, is_ours, keep, not_ours, own};
 use crate::api::SaasDeployment;
 use crate::cluster::find;
 use crate::fault::{Fault, Seen};
@@ -85,7 +85,9 @@ impl Observer {
         }
         let name = joined(&saas.name_any(), "secrets");
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &saas.namespace().unwrap_or_default());
-        let vault = find(&api, &name).await?.map_or_else(|| Ok(Vault::default()), |secret| of(secret, saas))?;
+        // What somebody else keeps under the name is no reason to hold up the end.
+        let found = if going { own(&api, saas, &name).await } else { find(&api, &name).await };
+        let vault = found?.map_or_else(|| Ok(Vault::default()), |secret| of(secret, saas))?;
         // A write fences itself by the version that was seen; where there was none, it is looked for again each time.
         if vault.version.is_some() {
             self.vaults.keep(saas, vault.clone(), now);

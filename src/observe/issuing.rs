@@ -75,23 +75,16 @@ impl Observer {
         Some(Pending { names: order.names, account: order.account, at: order.at, url: order.url, progress })
     }
 
-    /// The ACME account of that name, opened once.
+    /// The ACME account of that name, opened once. A CA that does not answer holds up one pass.
     pub async fn issuer(&self, account: &str) -> Seen<Arc<Issuer>> {
         let access = self.accounts.acme(account)?;
-        let id = access.fingerprint();
-        let mut open = self.issuers.lock().await;
-        if let Some(issuer) = open.get(&id) {
-            return Ok(issuer.clone());
-        }
-        let issuer = Arc::new(issuer(self, &access).await?);
-        open.insert(id, issuer.clone());
-        Ok(issuer)
+        self.issuers.read(&access.fingerprint(), || issuer(self, &access)).await
     }
 
     /// Passes an answer of the CA on. One that refuses the account makes the next pass open it anew.
     pub async fn known<T>(&self, account: &str, answer: Seen<T>) -> Seen<T> {
         if let (Err(Fault::Denied(_)), Ok(access)) = (&answer, self.accounts.acme(account)) {
-            self.issuers.lock().await.remove(&access.fingerprint());
+            self.issuers.forget(&access.fingerprint());
         }
         answer
     }

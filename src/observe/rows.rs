@@ -10,7 +10,7 @@ use crate::api::{SaasDeployment, Stripe};
 use crate::fault::Seen;
 use crate::plan::Ask;
 use crate::plan::claims::Vendor;
-use crate::rows::{Endpoint, Id, Monitor, Project, Record, Zone};
+use crate::rows::{Endpoint, Id, Monitor, Project, Record, Zone, is_within};
 use crate::vault::Remembered;
 use crate::world::{HostedZone, Table, World, left_at};
 
@@ -176,10 +176,6 @@ fn holder(host: &str, tables: &[&Listed]) -> Seen<Option<HostedZone>> {
         (None, Some(fault)) => Err(fault),
         (best, _) => Ok(best),
     }
-}
-
-fn is_within(host: &str, zone: &str) -> bool {
-    host == zone || host.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'))
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
 }
 
 /// Removes all records when the object goes. The ledger may be gone before (a namespace loses its Secrets first), so
-/// every zone that the spec or the ledger leads to is looked at, and one that cannot be seen is waited for.
+/// every zone that the spec or the ledger leads to is looked at, and one that cannot be seen is waited for, as is a ledger
+/// that cannot be read.
 pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
     let mut steps = Steps::default();
     let mut zones: BTreeMap<&Id, &HostedZone> = BTreeMap::new();
@@ -41,6 +42,7 @@ pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
         }
     }
     zones.values().for_each(|hosted| ask.zone(hosted, &[], &mut steps));
+    steps.or_wait(ask.world.vault());
     Some(Ok(steps))
 }
 

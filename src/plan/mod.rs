@@ -9,6 +9,7 @@ pub mod database;
 pub mod diff;
 pub mod dns;
 pub mod edge;
+pub mod left;
 pub mod monitors;
 pub mod names;
 pub mod payments;
@@ -222,6 +223,8 @@ pub struct Steps {
     pub again: Option<Duration>,
     /// Whether all that it wants is upkeep: what stands goes on as it is meanwhile.
     pub upkeep: bool,
+    /// While the object goes: the rows that may still stand at vendors, in words.
+    pub left: Vec<String>,
 }
 
 impl Steps {
@@ -355,13 +358,14 @@ impl Ask<'_> {
 
     /// What a part still has to remove at vendors, or to keep from going too, when the object is deleted.
     fn farewell(self, part: Part) -> Option<Verdict> {
-        match part {
+        let verdict = match part {
             Part::Monitors => monitors::farewell(self),
             Part::Payments => payments::farewell(self),
             Part::Dns => dns::farewell(self),
             Part::Database => database::farewell(self),
             _ => None,
-        }
+        };
+        verdict.map(|verdict| verdict.map(|steps| Steps { left: self.left(part), ..steps }))
     }
 }
 

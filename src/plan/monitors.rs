@@ -28,11 +28,12 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
     (spoken || ask.has_left()).then(|| ask.monitor())
 }
 
-/// Removes all monitors when the object goes.
+/// Removes all monitors when the object goes, and waits where nobody knows of all accounts.
 pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
     let mut steps = Steps::default();
     ask.uptime_rows(None, &mut steps);
     ask.sentry_rows(None, &mut steps);
+    steps.or_wait(ask.world.vault());
     Some(Ok(steps))
 }
 
@@ -190,13 +191,14 @@ impl Ask<'_> {
         }
     }
 
-    fn project_slug(self) -> String {
+    /// The slug of the project at Sentry.
+    pub fn project_slug(self) -> String {
         let namespace = self.saas.metadata.namespace.clone().unwrap_or_default();
         if namespace == self.name() { self.name() } else { joined(&namespace, &self.name()) }
     }
 
     /// The accounts where rows of a kind may stand, and the one in use.
-    fn accounts_of(self, part: &str, used: Option<&str>) -> Vec<String> {
+    pub fn accounts_of(self, part: &str, used: Option<&str>) -> Vec<String> {
         let remembered = self.world.vault.as_ref().map(|vault| vault.ledger.accounts.clone()).unwrap_or_default();
         let mut accounts: Vec<String> = remembered.into_iter().filter(|r| r.part == part).map(|r| r.account).collect();
         accounts.extend(used.map(str::to_owned));

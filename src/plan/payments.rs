@@ -40,11 +40,12 @@ pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
     (spoken || !left.is_empty()).then(|| ask.payments())
 }
 
-/// Removes all endpoints when the object goes, at every account that the spec or the ledger leads to.
+/// Removes all endpoints when the object goes, at every account that the spec or the ledger leads to. It waits for a ledger
+/// that cannot be read.
 pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
     let mut steps = Steps::default();
-    let known = ask.left_accounts(None).into_iter().chain(ask.world.endpoints.keys().cloned());
-    known.collect::<BTreeSet<_>>().iter().for_each(|account| ask.clear_account(account, &mut steps));
+    ask.paying_accounts().iter().for_each(|account| ask.clear_account(account, &mut steps));
+    steps.or_wait(ask.world.vault());
     Some(Ok(steps))
 }
 
@@ -184,6 +185,11 @@ impl Ask<'_> {
         if !known && !self.webhooks().is_empty() {
             steps.note(Note::Account(remembered));
         }
+    }
+
+    /// Every account where endpoints of ours may stand.
+    pub fn paying_accounts(self) -> BTreeSet<String> {
+        self.left_accounts(None).into_iter().chain(self.world.endpoints.keys().cloned()).collect()
     }
 
     /// Accounts where endpoints of ours may stand, but for the one in use.

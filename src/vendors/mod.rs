@@ -31,12 +31,12 @@ use crate::world::Table;
 /// All vendors. A table is listed once for all passes, again after its time or after a write of ours.
 pub struct Vendors {
     transport: Transport,
-    zones: Snapshots<Zone>,
-    records: Snapshots<Held<Record>>,
+    zones: Snapshots<Vec<Zone>>,
+    records: Snapshots<Vec<Held<Record>>>,
     endpoints: Rows<Endpoint>,
     monitors: Rows<Monitor>,
     projects: Rows<Project>,
-    contacts: Snapshots<String>,
+    contacts: Snapshots<Vec<String>>,
 }
 
 /// The calls for a table of which an account has one: list, create, update, delete.
@@ -146,7 +146,7 @@ impl Vendors {
     ) -> Seen<()> {
         let records = Records { transport: &self.transport, access, zone };
         let written = records.batch(mark, &changes).await;
-        self.records.forget(&in_zone(access, zone)).await;
+        self.records.forget(&in_zone(access, zone));
         written
     }
 }

@@ -37,7 +37,7 @@ struct Recent<T> {
 
 /// The tables of one kind, by account.
 pub struct Rows<T> {
-    listed: Snapshots<Held<T>>,
+    listed: Snapshots<Vec<Held<T>>>,
     lag: Duration,
     recent: Mutex<HashMap<String, Recent<T>>>,
 }
@@ -64,7 +64,7 @@ impl<T: Row> Rows<T> {
     pub async fn create(&self, table: &str, provider: &impl Provider<T>, draft: Draft<'_, T>) -> Seen<Created> {
         let row = format!("{} {} {}", draft.mark.cluster, draft.mark.owner, draft.row.key());
         if let Err(fault) = self.in_doubt(table, &row) {
-            self.listed.forget(table).await;
+            self.listed.forget(table);
             return Err(fault);
         }
         let created = provider.create(draft).await;
@@ -73,7 +73,7 @@ impl<T: Row> Rows<T> {
             Err(Fault::Lost(_)) => self.within(table, |recent| recent.doubts.push(Doubt { at: Instant::now(), row })),
             Err(_) => {}
         }
-        self.listed.forget(table).await;
+        self.listed.forget(table);
         created
     }
 
@@ -86,7 +86,7 @@ impl<T: Row> Rows<T> {
         if updated.is_ok() {
             self.note(table, id, Some(draft));
         }
-        self.listed.forget(table).await;
+        self.listed.forget(table);
         updated
     }
 
@@ -99,7 +99,7 @@ impl<T: Row> Rows<T> {
         if deleted.is_ok() {
             self.note(table, id, None);
         }
-        self.listed.forget(table).await;
+        self.listed.forget(table);
         deleted
     }
 

@@ -93,7 +93,7 @@ pub struct Monitors<'a> {
     /// The account.
     pub access: &'a Access,
     /// Whom each account tells of anything: asked once for many monitors.
-    pub contacts: &'a Snapshots<String>,
+    pub contacts: &'a Snapshots<Vec<String>>,
 }
 
 /// Somebody who can be told.
@@ -203,7 +203,7 @@ impl Monitors<'_> {
         let contacts = self.contacts.read(&table, || self.ask_for_contacts()).await;
         // Who is to be told of a monitor is decided once: nobody may be a matter of seconds.
         if contacts.as_ref().map_or(true, |contacts| contacts.is_empty()) {
-            self.contacts.forget(&table).await;
+            self.contacts.forget(&table);
         }
         contacts
     }
@@ -282,7 +282,7 @@ impl Provider<Monitor> for Monitors<'_> {
             Some(fault) => {
                 // It may be a contact that is gone.
                 if matches!(fault, Fault::Rejected(_)) {
-                    self.contacts.forget(&self.access.table()).await;
+                    self.contacts.forget(&self.access.table());
                 }
                 Err(fault)
             }

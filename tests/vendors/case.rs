@@ -52,7 +52,7 @@ pub struct Bench {
     pub transport: Transport,
     pub access: Access,
     pub zone: Zone,
-    pub contacts: Snapshots<String>,
+    pub contacts: Snapshots<Vec<String>>,
 }
 
 impl Bench {

@@ -91,6 +91,12 @@ pub struct Foreign {
     pub weight_mib: f64,
     /// Resident memory before and after, in MiB.
     pub rss_mib: [f64; 2],
+    /// How many more there were then, of a megabyte each and with golive's labels.
+    #[serde(default)]
+    pub labelled: usize,
+    /// The most memory that an operator ever took beside those, in MiB.
+    #[serde(default)]
+    pub peak_mib: f64,
 }
 
 /// A window, and what golive asked for and took in it.

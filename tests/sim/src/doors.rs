@@ -336,7 +336,7 @@ pub struct Beyond(pub Key);
 
 impl Outside for Beyond {
     fn now(&self) -> Timestamp {
-        let ahead = self.0.doors.book().troubles.ahead;
+        let ahead = self.0.doors.book().troubles.ahead_of(self.0.replica);
         self.0.doors.state().now() + ahead
     }
 

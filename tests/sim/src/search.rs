@@ -165,8 +165,7 @@ impl Case {
     pub fn under(&self, troubles: &[(String, Troubles)], effort: Effort, budget: Budget) -> Tally {
         let plans: Vec<_> = troubles.iter().step_by(effort.stride.div_ceil(4)).collect();
         budget.work(&plans, |(name, troubles)| {
-            let replicas = if troubles.freeze.is_some() { 2 } else { 1 };
-            let run = Run { troubles: troubles.clone(), replicas, ..Run::of(&self.script) };
+            let run = Run { troubles: troubles.clone(), replicas: troubles.replicas(), ..Run::of(&self.script) };
             self.judge(name.clone(), &run.from(self.start.clone()))
         })
     }
@@ -357,11 +356,18 @@ pub fn freeze_plans(ended: &Ended) -> Vec<(String, Troubles)> {
     freezes.map(plan).collect()
 }
 
-/// Clocks that are ahead of everybody else's, or behind.
+/// Clocks that are ahead of everybody else's, or behind: that of one replica alone, and that of one of two.
 pub fn clock_plans() -> Vec<(String, Troubles)> {
-    let ahead = [-300, -30, 30, 300, 86_400].map(SignedDuration::from_secs);
-    let plan = |ahead| (format!("the operator's clock is {ahead:#} ahead"), Troubles { ahead, ..Troubles::default() });
-    ahead.map(plan).to_vec()
+    let alone = [-300, -30, 30, 300, 86_400].map(|ahead| (ahead, None));
+    let beside =
+        [(0, -600), (0, -30), (0, 30), (0, 600), (-600, 0), (30, 0)].map(|(ahead, other)| (ahead, Some(other)));
+    let plan = |(ahead, other): (i64, Option<i64>)| {
+        let (ahead, standby) = (SignedDuration::from_secs(ahead), other.map(SignedDuration::from_secs));
+        let beside = standby.map(|standby| format!(", that of a standby {standby:#}")).unwrap_or_default();
+        let troubles = Troubles { ahead, standby, ..Troubles::default() };
+        (format!("the operator's clock is {ahead:#} ahead{beside}"), troubles)
+    };
+    alone.into_iter().chain(beside).map(plan).collect()
 }
 
 /// Each request of a run, with each way of going wrong: once, and five times in a row.

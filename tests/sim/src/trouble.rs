@@ -73,6 +73,8 @@ pub struct Troubles {
     pub freeze: Option<Freeze>,
     /// How far the operator's clock is ahead of everybody else's.
     pub ahead: SignedDuration,
+    /// How far that of a second replica is, where there is one.
+    pub standby: Option<SignedDuration>,
     /// A bug of the operator.
     pub flaw: Option<Flaw>,
 }
@@ -107,6 +109,16 @@ impl Troubles {
     /// What is wrong with a watch.
     pub fn view(&self, path: &str) -> Option<View> {
         self.views.iter().find(|(what, _)| path.contains(what)).map(|(_, view)| *view)
+    }
+
+    /// How many operators there are.
+    pub fn replicas(&self) -> usize {
+        if self.freeze.is_some() || self.standby.is_some() { 2 } else { 1 }
+    }
+
+    /// How far a replica's clock is ahead.
+    pub fn ahead_of(&self, replica: usize) -> SignedDuration {
+        self.standby.filter(|_| replica > 0).unwrap_or(self.ahead)
     }
 
     /// The trouble that a request meets.
