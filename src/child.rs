@@ -21,6 +21,9 @@ use crate::plan::Part;
 /// How long it is taken for granted that admission does as it did.
 const TRUSTED: Duration = Duration::from_secs(3600);
 
+/// Where a Job has the component that its pods are told apart by.
+pub const COMPONENT: &str = "/spec/template/metadata/labels/app.kubernetes.io~1component";
+
 /// An object that golive wrote.
 #[derive(Debug)]
 pub struct Child {
@@ -174,12 +177,10 @@ fn facts(kind: Kind, object: &DynamicObject) -> Box<[(&'static str, Value)]> {
             "/status/updatedReplicas",
             "/status/availableReplicas",
         ],
-        Kind::Job
-        | Kind::PersistentVolumeClaim
-        | Kind::Gateway
-        | Kind::ListenerSet
-        | Kind::HttpRoute
-        | Kind::Ingress => &["/status"],
+        Kind::Job => &["/status", COMPONENT],
+        Kind::PersistentVolumeClaim | Kind::Gateway | Kind::ListenerSet | Kind::HttpRoute | Kind::Ingress => {
+            &["/status"]
+        }
         Kind::ControllerRevision => &["/revision"],
         _ => &[],
     };

@@ -1,6 +1,8 @@
 //! The release: the image and what belongs to it, brought into production by stages, each done once per revision:
 //! test, backup, migrate, roll out, smoke. A stage that fails stops the release there; what ran before keeps running.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::app::Workload;
@@ -8,7 +10,7 @@ use super::names::{hash_of, joined};
 use super::pod::{Container, Runs};
 use super::{Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Release, SmokeStep};
-use crate::child::Child;
+use crate::child::{COMPONENT, Child};
 use crate::evidence::{Check, Failure, SmokeTask};
 use crate::fault::Hold;
 use crate::kinds::Kind;
@@ -24,6 +26,8 @@ pub const SPEC: &str = "golive.dev/spec";
 const HISTORY: usize = 10;
 /// How long smoke checks are tried again: names and routes need a moment to be known everywhere.
 const SMOKE_SECONDS: u64 = 90;
+/// How soon a Job that is waited for is looked at again: no watch tells why its pod does not start.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Plans the stages around the roll-out.
 pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
@@ -85,22 +89,28 @@ impl Ask<'_> {
         self.outlast(&mut steps).then_some(Ok(steps))
     }
 
-    /// Keeps the Jobs of stages that an earlier revision began: no two migrations run at once, and none is killed half-way.
-    /// Gives whether there is one.
+    /// Waits for the Jobs of stages that an earlier revision began, and keeps those whose pod may run: no two migrations run at
+    /// once, and none is killed half-way. Gives whether there is one.
     fn outlast(self, steps: &mut Steps) -> bool {
         let earlier = self.earlier_stages();
         for job in &earlier {
-            steps.keep(Kind::Job, job.name.to_string());
-            let message =
-                format!("Job {} of an earlier revision still runs: it is left to end, or delete it", job.name);
-            steps.wait(Hold::event("StageRunning", message));
+            let runs = self.may_run(job);
+            if runs {
+                steps.keep(Kind::Job, job.name.to_string());
+            }
+            let what = match runs && !job.going {
+                true => "still runs: it is left to end, or delete it",
+                false => "goes: what comes next waits until its pod is gone",
+            };
+            let message = format!("Job {} of an earlier revision {what}", job.name);
+            steps.wait(Hold::after("StageRunning", LOOK, message));
         }
         !earlier.is_empty()
     }
 
-    /// The Jobs of stages before the roll-out that run for another revision than this.
+    /// The Jobs of stages before the roll-out that have not ended for another revision than this.
     fn earlier_stages(&self) -> Vec<&Child> {
-        let mut jobs: Vec<&Child> = self.world.children.of_kind(Kind::Job).filter(|job| self.is_at_work(job)).collect();
+        let mut jobs: Vec<&Child> = self.world.children.of_kind(Kind::Job).filter(|job| self.is_open(job)).collect();
         if let (false, Some(release)) = (jobs.is_empty(), &self.saas.spec.release) {
             let stages = self.stages_before(release).into_iter().chain(self.smoke_stages(release));
             let now: Vec<String> = stages.map(|stage| stage.job).collect();
@@ -109,11 +119,19 @@ impl Ask<'_> {
         jobs
     }
 
-    /// Whether a Job is that of a stage before a roll-out, and its pod runs.
-    fn is_at_work(self, job: &Child) -> bool {
-        let smoke = job.name.strip_prefix(&self.name()).is_some_and(|rest| rest.starts_with("-smoke-"));
-        let runs = job.field("/status/ready").and_then(Value::as_i64).is_some_and(|pods| pods > 0);
-        job.part == Some(Part::Release) && !smoke && runs && self.job_outcome(&job.name).is_none()
+    /// Whether a Job is that of a stage before a roll-out, and has not ended.
+    fn is_open(self, job: &Child) -> bool {
+        let smoke = component(job).starts_with(SMOKE);
+        job.part == Some(Part::Release) && !smoke && self.job_outcome(&job.name).is_none()
+    }
+
+    /// Whether the pod of a Job that has not ended runs, or may begin to at any moment: what the kubelet and the controller
+    /// tell of it comes late.
+    fn may_run(self, job: &Child) -> bool {
+        let pods = |field| job.field(field).and_then(Value::as_i64).unwrap_or(0) > 0;
+        let is_new = job.field("/status/startTime").is_none();
+        let is_stuck = self.world.troubles.contains_key(component(job));
+        pods("/status/ready") || (!is_stuck && (is_new || pods("/status/active")))
     }
 
     /// Names what is released: a hash over everything whose change needs the stages again.
@@ -412,6 +430,11 @@ impl Ask<'_> {
     }
 }
 
+/// The component of a Job's pods.
+fn component(job: &Child) -> &str {
+    job.field(COMPONENT).and_then(Value::as_str).unwrap_or_default()
+}
+
 /// The place of a record in the order of releases.
 fn number(record: &Child) -> i64 {
     record.field("/revision").and_then(Value::as_i64).unwrap_or(0)
@@ -446,23 +469,33 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_of_an_earlier_revision_is_waited_for_only_while_its_pod_runs() {
-        let job = |ready: i64| {
-            let status = json!({"active": 1, "ready": ready});
+    fn a_stage_of_an_earlier_revision_is_waited_for_until_its_pod_has_gone() {
+        let job = |status: &Value| {
             let labels = json!({crate::objects::PART: "release"});
-            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "app-migrate-old", "labels": labels}, "status": status})
+            let spec = json!({"template": {"metadata": {"labels": {"app.kubernetes.io/component": "migrate"}}}});
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "app-migrate-old", "labels": labels},
+                "spec": spec, "status": status})
         };
-        let waits = |spec: Value, ready: i64| {
-            let (saas, mut world) = (saas(spec), world(&[]));
-            world.children = world.children.with(Kind::Job, serde_json::from_value(job(ready)).unwrap());
+        let waits = |spec: &Value, status: &Value, trouble: bool| {
+            let (saas, mut world) = (saas(spec.clone()), world(&[]));
+            world.children = world.children.with(Kind::Job, serde_json::from_value(job(status)).unwrap());
+            world.troubles =
+                trouble.then(|| ("migrate".to_owned(), "ImagePullBackOff".to_owned())).into_iter().collect();
             let ask = Ask { saas: &saas, world: &world };
             let kept =
                 plan(ask).is_some_and(|verdict| verdict.is_ok_and(|s| s.kept.iter().any(|k| k.1 == "app-migrate-old")));
             (kept, ask.stages_are_done().is_err())
         };
-        for spec in [json!({"release": {}}), json!({})] {
-            assert_eq!(waits(spec.clone(), 1), (true, true), "{spec}");
-            assert_eq!(waits(spec.clone(), 0), (false, false), "a pod that cannot start holds nobody up: {spec}");
+        let [new, starting, runs] =
+            [json!({}), json!({"startTime": "t", "active": 1}), json!({"startTime": "t", "ready": 1})];
+        let ended = json!({"startTime": "t", "conditions": [{"type": "Complete", "status": "True"}]});
+        for spec in [&json!({"release": {}}), &json!({})] {
+            for status in [&new, &starting, &runs] {
+                assert_eq!(waits(spec, status, false), (true, true), "it runs, or may do so by now: {spec} {status}");
+            }
+            assert_eq!(waits(spec, &runs, true), (true, true), "another pod's trouble: {spec}");
+            assert_eq!(waits(spec, &starting, true), (false, true), "one that cannot start goes: {spec}");
+            assert_eq!(waits(spec, &ended, false), (false, false), "{spec}");
         }
     }
 
