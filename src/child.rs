@@ -17,6 +17,7 @@ use crate::compare::Strays;
 use crate::kinds::Kind;
 use crate::objects::{APPLIED, PART};
 use crate::plan::Part;
+use crate::plan::release::SPEC;
 
 /// How long it is taken for granted that admission does as it did.
 const TRUSTED: Duration = Duration::from_secs(3600);
@@ -39,6 +40,8 @@ pub struct Child {
     pub made: Option<Timestamp>,
     /// Whether it is being deleted.
     pub going: bool,
+    /// Whether it is the record of a revision that has the spec by which that ran.
+    pub recorded: bool,
     /// The hash of what was last applied.
     pub applied: Option<Box<str>>,
     /// Where in its managed fields it stands that golive made it, until golive applies it for the first time.
@@ -66,6 +69,7 @@ impl Child {
             generation: object.metadata.generation,
             made: object.creation_timestamp().map(|time| time.0),
             going: object.metadata.deletion_timestamp.is_some(),
+            recorded: object.annotations().contains_key(SPEC),
             applied: object.annotations().get(APPLIED).map(|hash| hash.as_str().into()),
             entry: entry_of_making(&object),
             owners: object.owner_references().iter().map(|owner| owner.uid.as_str().into()).collect(),

@@ -70,10 +70,10 @@ impl Ask<'_> {
         }
     }
 
-    /// The record of a revision, if it stands.
+    /// The record of a revision, if it stands and has the spec by which that ran.
     pub fn record_of(self, revision: &str) -> Option<String> {
         let name = self.named(revision);
-        self.world.children.find(Kind::ControllerRevision, &name).map(|_| name)
+        self.world.children.find(Kind::ControllerRevision, &name).filter(|record| record.recorded).map(|_| name)
     }
 }
 
