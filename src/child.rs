@@ -40,6 +40,8 @@ pub struct Child {
     pub made: Option<Timestamp>,
     /// Whether it is being deleted.
     pub going: bool,
+    /// Whether it is a Deployment whose pods did not come up in the time that they have.
+    pub late: bool,
     /// Whether it is the record of a revision that has the spec by which that ran.
     pub recorded: bool,
     /// The hash of what was last applied.
@@ -69,6 +71,7 @@ impl Child {
             generation: object.metadata.generation,
             made: object.creation_timestamp().map(|time| time.0),
             going: object.metadata.deletion_timestamp.is_some(),
+            late: kind == Kind::Deployment && is_late(&object),
             recorded: object.annotations().contains_key(SPEC),
             applied: object.annotations().get(APPLIED).map(|hash| hash.as_str().into()),
             entry: entry_of_making(&object),
@@ -158,6 +161,15 @@ impl Admitted {
     fn explains(&self, strays: &Strays) -> bool {
         self.strays == *strays && self.at.elapsed() < TRUSTED
     }
+}
+
+/// Whether the roll-out of a Deployment makes no progress any more:
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment>.
+fn is_late(object: &DynamicObject) -> bool {
+    let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
+    let late =
+        |c: &Value| c["type"] == "Progressing" && c["reason"] == "ProgressDeadlineExceeded" && c["status"] == "False";
+    conditions.is_some_and(|list| list.iter().any(late))
 }
 
 /// The place of golive's own entry that is no apply, where it has none that is.

@@ -140,6 +140,7 @@ impl Observer {
     pub async fn refresh(&self, saas: &SaasDeployment, world: &mut World) {
         world.vault = self.vault(saas).await;
         world.children = self.cache.of(&owner(saas));
+        world.former = self.former(Ask { saas, world }).await;
     }
 
     /// A namespace is asked for only where the watch has not brought it yet.

@@ -78,6 +78,7 @@ impl Ask<'_> {
         jobs.filter(|job| self.world.children.find(Kind::Job, job).is_some())
             .for_each(|job| steps.keep(Kind::Job, job));
         if !busy && self.before_rollout(release, &mut steps).is_some() {
+            self.judge_pods(&mut steps);
             self.after_rollout(release, &mut steps);
         }
         self.tell_of_no_backup(release, &mut steps);
@@ -97,7 +98,9 @@ impl Ask<'_> {
     /// What is left where the spec has no release any more.
     fn without_release(self) -> Option<Verdict> {
         let mut steps = Steps::default();
-        self.outlast(&mut steps).then_some(Ok(steps))
+        let busy = self.outlast(&mut steps);
+        self.judge_pods(&mut steps);
+        (busy || !steps.actions.is_empty()).then_some(Ok(steps))
     }
 
     /// Waits for the Jobs of stages that an earlier revision began, and keeps those whose pod may run: no two migrations run at

@@ -72,10 +72,18 @@ fn next(cluster: &mut Cluster, resource: &'static Resource, object: &Object, now
     (status != object.value["status"]).then_some(status)
 }
 
-/// One look sees the new generation, the next its pods.
+/// One look sees the new generation, the next its pods; with a `-missing` tag, their image cannot be pulled.
 fn deployment(object: &Value, now: Timestamp) -> Value {
     let (wanted, generation) = (object["spec"]["replicas"].as_i64().unwrap_or(1), &object["metadata"]["generation"]);
-    if object["status"]["observedGeneration"] == *generation {
+    let seen = object["status"]["observedGeneration"] == *generation;
+    if seen && has_tag(&object["spec"]["template"]["spec"]["containers"][0]["image"], "-missing") {
+        let conditions = json!([progress(object, now)]);
+        return json!({
+            "observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted,
+            "unavailableReplicas": wanted, "conditions": conditions,
+        });
+    }
+    if seen {
         let conditions = json!([condition(object, "Available", now)]);
         return json!({
             "observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted,
@@ -83,6 +91,20 @@ fn deployment(object: &Value, now: Timestamp) -> Value {
         });
     }
     json!({"observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted, "unavailableReplicas": wanted})
+}
+
+/// What is said of pods that do not come up: after a while, that they are late.
+fn progress(object: &Value, now: Timestamp) -> Value {
+    let mut told = condition(object, "Progressing", now);
+    let begun: Option<Timestamp> = told["lastTransitionTime"].as_str().and_then(|time| time.parse().ok());
+    let limit = object["spec"]["progressDeadlineSeconds"].as_i64().unwrap_or(600);
+    let is_late = begun.is_some_and(|begun| now.duration_since(begun).as_secs() >= limit);
+    if told["status"] == "True" && is_late {
+        told["status"] = json!("False");
+        told["reason"] = json!("ProgressDeadlineExceeded");
+        told["lastTransitionTime"] = json!(second(now));
+    }
+    told
 }
 
 /// A condition that keeps its time while it stands.
