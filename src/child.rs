@@ -17,6 +17,7 @@ use crate::compare::Strays;
 use crate::kinds::Kind;
 use crate::objects::{APPLIED, PART};
 use crate::plan::Part;
+use crate::plan::release::SPEC;
 
 /// The longest JSON, in bytes, that is kept of an object which belongs to no SaasDeployment: anybody can make objects with
 /// golive's labels. Of golive's own those are claims, which are far shorter.
@@ -27,6 +28,9 @@ const HASH: usize = 64;
 
 /// How long it is taken for granted that admission does as it did.
 const TRUSTED: Duration = Duration::from_secs(3600);
+
+/// Where a Job has the component that its pods are told apart by.
+pub const COMPONENT: &str = "/spec/template/metadata/labels/app.kubernetes.io~1component";
 
 /// An object that golive wrote.
 #[derive(Debug)]
@@ -43,6 +47,10 @@ pub struct Child {
     pub made: Option<Timestamp>,
     /// Whether it is being deleted.
     pub going: bool,
+    /// Whether it is a Deployment whose pods did not come up in the time that they have.
+    pub late: bool,
+    /// Whether it is the record of a revision that has the spec by which that ran.
+    pub recorded: bool,
     /// The hash of what was last applied.
     pub applied: Option<Box<str>>,
     /// Where in its managed fields it stands that golive made it, until golive applies it for the first time.
@@ -82,6 +90,8 @@ impl Child {
             generation: object.metadata.generation,
             made: object.creation_timestamp().map(|time| time.0),
             going: object.metadata.deletion_timestamp.is_some(),
+            late: kind == Kind::Deployment && is_late(&object),
+            recorded: object.annotations().contains_key(SPEC),
             applied: object
                 .annotations()
                 .get(APPLIED)
@@ -189,6 +199,15 @@ fn owner(object: &DynamicObject) -> Option<Box<str>> {
     owners.map(|owner| owner.uid.as_str().into()).next()
 }
 
+/// Whether the roll-out of a Deployment makes no progress any more:
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment>.
+fn is_late(object: &DynamicObject) -> bool {
+    let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
+    let late =
+        |c: &Value| c["type"] == "Progressing" && c["reason"] == "ProgressDeadlineExceeded" && c["status"] == "False";
+    conditions.is_some_and(|list| list.iter().any(late))
+}
+
 /// The place of golive's own entry that is no apply, where it has none that is.
 pub fn entry_of_making(object: &DynamicObject) -> Option<usize> {
     let own = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(MANAGER) && entry.subresource.is_none();
@@ -210,12 +229,10 @@ fn facts(kind: Kind, object: &DynamicObject) -> Box<[(&'static str, Value)]> {
             "/status/updatedReplicas",
             "/status/availableReplicas",
         ],
-        Kind::Job
-        | Kind::PersistentVolumeClaim
-        | Kind::Gateway
-        | Kind::ListenerSet
-        | Kind::HttpRoute
-        | Kind::Ingress => &["/status"],
+        Kind::Job => &["/status", COMPONENT],
+        Kind::PersistentVolumeClaim | Kind::Gateway | Kind::ListenerSet | Kind::HttpRoute | Kind::Ingress => {
+            &["/status"]
+        }
         Kind::ControllerRevision => &["/revision"],
         _ => &[],
     };

@@ -98,20 +98,46 @@ where
 
 /// Deletes an object, of this uid where one is named; gives whether there was one. Only "not found" says that there was
 /// none: a refusal does not.
-pub async fn delete<K>(api: &Api<K>, (kind, name): (&str, &str), uid: Option<&str>) -> Seen<bool>
+pub async fn delete<K>(api: &Api<K>, what: (&str, &str), uid: Option<&str>) -> Seen<bool>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let deleted = delete_by(api, what, (uid, PropagationPolicy::Background)).await?;
+    Ok(!matches!(deleted, Deleted::Nothing))
+}
+
+/// What came of a deletion.
+pub enum Deleted<K> {
+    /// There was none.
+    Nothing,
+    /// It is gone, or goes by itself.
+    Gone,
+    /// It stays for a while, and is this.
+    Going(K),
+}
+
+/// Deletes an object, and with it, before or after, what belongs to it.
+pub async fn delete_by<K>(
+    api: &Api<K>,
+    (kind, name): (&str, &str),
+    (uid, policy): (Option<&str>, PropagationPolicy),
+) -> Seen<Deleted<K>>
 where
     K: Clone + DeserializeOwned + Debug,
 {
     let preconditions = uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() });
-    let propagation_policy = Some(PropagationPolicy::Background);
+    let propagation_policy = Some(policy);
     let params = DeleteParams { preconditions, propagation_policy, ..DeleteParams::default() };
     let deleted = async {
         let told = match api.delete(name, &params).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
-            result => result?.right(),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Deleted::Nothing),
+            result => result?,
         };
         // A redirect is no success either.
-        told.filter(Status::is_failure).map_or(Ok(true), |status| Err(kube::Error::Api(Box::new(status))))
+        let ended = |status: Status| {
+            if status.is_failure() { Err(kube::Error::Api(Box::new(status))) } else { Ok(Deleted::Gone) }
+        };
+        told.either(|object| Ok(Deleted::Going(object)), ended)
     };
     within(&format!("delete {kind} {name}"), deleted).await
 }

@@ -141,6 +141,7 @@ impl Observer {
     pub async fn refresh(&self, saas: &SaasDeployment, world: &mut World) {
         world.vault = self.vault(saas).await;
         world.children = self.children(saas);
+        world.former = self.former(Ask { saas, world }).await;
     }
 
     /// What golive wrote for it. What it wrote for one that had the name before says nothing of this one.

@@ -140,6 +140,9 @@ pub struct Release {
     /// The stages that are done, each once, with the time.
     #[serde(default)]
     pub done: BTreeMap<String, Timestamp>,
+    /// Why its pods did not come up in time, where it gave way because of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// A backup or drill that succeeded.
@@ -179,6 +182,10 @@ pub enum Note {
     Order(Attempt),
     /// A stage of a revision is done.
     Stage(String, String, Timestamp),
+    /// The pods of a revision did not come up in time, and why.
+    Late(String, String),
+    /// Whichever revision that was noted of, it is tried again.
+    Retry,
     /// A revision passed everything.
     Proven(String),
     /// A backup was read back.
@@ -208,7 +215,9 @@ impl Ledger {
             Note::Begun(what, Some(at)) => drop(self.begun.insert(what, at)),
             Note::Begun(what, None) => drop(self.begun.remove(&what)),
             Note::Order(order) => self.order(order),
-            Note::Stage(revision, stage, at) => self.stage(revision, stage, at),
+            Note::Stage(revision, stage, at) => drop(self.release_of(revision).done.entry(stage).or_insert(at)),
+            Note::Late(revision, why) => self.release_of(revision).failure = Some(why),
+            Note::Retry => self.release.iter_mut().for_each(|release| release.failure = None),
             Note::Proven(revision) => self.proven = Some(revision),
             Note::Backup(backup) => (self.backup, self.backup_failure) = (Some(backup), None),
             Note::Drill(drill) => (self.drill, self.backup_failure) = (Some(drill), None),
@@ -222,12 +231,13 @@ impl Ledger {
         self.orders = remember(std::mem::take(&mut self.orders), order);
     }
 
-    fn stage(&mut self, revision: String, stage: String, at: Timestamp) {
+    /// What is known of a revision's release; of another nothing is, from then on.
+    fn release_of(&mut self, revision: String) -> &mut Release {
         let release = self.release.get_or_insert_default();
         if release.revision != revision {
-            *release = Release { revision, done: BTreeMap::new() };
+            *release = Release { revision, ..Release::default() };
         }
-        release.done.entry(stage).or_insert(at);
+        release
     }
 
     fn take(&mut self, job: String) {
@@ -262,6 +272,22 @@ mod tests {
         vault.enter(Note::Stage("b".into(), "test".into(), at(3)));
         assert_eq!(vault.ledger.stage_done("b", "migrate"), None);
         assert_eq!(vault.ledger.stage_done("a", "migrate"), None);
+    }
+
+    #[test]
+    fn that_a_revision_came_late_goes_with_it() {
+        let mut vault = Vault::default();
+        let failure = |vault: &Vault| vault.ledger.release.as_ref().and_then(|release| release.failure.clone());
+        vault.enter(Note::Stage("a".into(), "migrate".into(), at(1)));
+        assert!(vault.enter(Note::Late("a".into(), "no image".into())));
+        assert_eq!(
+            (failure(&vault).as_deref(), vault.ledger.stage_done("a", "migrate")),
+            (Some("no image"), Some(at(1)))
+        );
+        assert!(vault.enter(Note::Retry) && failure(&vault).is_none() && !vault.enter(Note::Retry));
+        vault.enter(Note::Late("a".into(), "no image".into()));
+        vault.enter(Note::Stage("b".into(), "migrate".into(), at(2)));
+        assert_eq!(failure(&vault), None);
     }
 
     #[test]

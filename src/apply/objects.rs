@@ -2,14 +2,14 @@
 
 use futures::stream::{self, StreamExt};
 use kube::ResourceExt;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, PropagationPolicy};
 use serde_json::{Value, json};
 
 use super::create::create;
 use super::wanted::{Change, Wanted};
 use super::{Done, Drift, PartDone, Wrote};
 use crate::child::{Child, entry_of_making};
-use crate::cluster;
+use crate::cluster::{self, Deleted};
 use crate::compare::Strays;
 use crate::fault::{Fault, Seen};
 use crate::kinds::Kind;
@@ -238,18 +238,23 @@ pub async fn retain(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -
     Ok(true)
 }
 
-/// Deletes the object that was observed, and no later one of its name.
+/// Deletes the object that was observed, and no later one of its name. The Job of a stage stays until its pod is gone: two
+/// migrations side by side may ruin a database.
 pub async fn delete(observer: &Observer, ask: Ask<'_>, kind: Kind, name: &str) -> Seen<bool> {
     let Some(object) = ask.world.children.find(kind, name) else { return Ok(false) };
     if object.going {
         return Ok(false);
     }
-    // Of one that is gone already, the watch is about to tell.
-    let deleted = cluster::delete(&api(observer, ask, kind), (kind.name(), name), Some(&object.uid)).await?;
-    if deleted {
-        observer.cache.deleted(kind, &owner(ask.saas), name);
+    let of_stage = kind == Kind::Job && object.part == Some(Part::Release);
+    let policy = if of_stage { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
+    let api = api(observer, ask, kind);
+    match cluster::delete_by(&api, (kind.name(), name), (Some(&object.uid), policy)).await? {
+        // The watch is about to tell.
+        Deleted::Nothing => return Ok(false),
+        Deleted::Going(left) if of_stage => observer.cache.written(kind, left, Strays::default()),
+        Deleted::Going(_) | Deleted::Gone => observer.cache.deleted(kind, &owner(ask.saas), name),
     }
-    Ok(deleted)
+    Ok(true)
 }
 
 #[cfg(test)]

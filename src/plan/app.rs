@@ -23,7 +23,7 @@ const DRAIN_SECONDS: i64 = 5;
 const IPV4: &str = "0.0.0.0/0";
 const IPV6: &str = "::/0";
 /// How long pods may take until a roll-out counts as stuck.
-const PROGRESS: SignedDuration = SignedDuration::from_secs(300);
+pub const PROGRESS: SignedDuration = SignedDuration::from_secs(300);
 /// How soon pods that are still missing are looked at again: no watch tells why one does not start.
 const LOOK: Duration = Duration::from_secs(10);
 

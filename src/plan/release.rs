@@ -1,6 +1,8 @@
 //! The release: the image and what belongs to it, brought into production by stages, each done once per revision:
 //! test, backup, migrate, roll out, smoke. A stage that fails stops the release there; what ran before keeps running.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::app::Workload;
@@ -8,14 +10,16 @@ use super::names::{hash_of, joined};
 use super::pod::{Container, Runs};
 use super::{Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Release, SmokeStep};
-use crate::child::Child;
-use crate::evidence::{Check, Failure, SmokeTask};
+use crate::child::{COMPONENT, Child};
+use crate::evidence::{Check, Failure, Limits, SmokeTask};
 use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::vault::Note;
 
 /// The annotation of a Deployment that names the revision which it runs.
 pub const REVISION: &str = "golive.dev/revision";
+/// The stage that makes a restore point.
+const BACKUP: &str = "backup";
 /// The stage after the roll-out.
 const SMOKE: &str = "smoke";
 /// The annotation of a record with the spec by which its revision ran last.
@@ -24,6 +28,10 @@ pub const SPEC: &str = "golive.dev/spec";
 const HISTORY: usize = 10;
 /// How long smoke checks are tried again: names and routes need a moment to be known everywhere.
 const SMOKE_SECONDS: u64 = 90;
+/// How long a stage may take, from its Job's making on: a pod that cannot start holds a release no longer either.
+const STAGE_SECONDS: u64 = 1800;
+/// How soon a Job that is waited for is looked at again: no watch tells why its pod does not start.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Plans the stages around the roll-out.
 pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
@@ -42,6 +50,13 @@ struct Stage {
     component: String,
     /// What it runs, or why it cannot.
     container: Result<Container, Hold>,
+}
+
+impl Stage {
+    /// How long it may take. A backup ends by itself in its own time, and tells why.
+    fn seconds(&self) -> u64 {
+        STAGE_SECONDS + if self.name == BACKUP { Limits::default().job_seconds } else { 0 }
+    }
 }
 
 impl Ask<'_> {
@@ -63,6 +78,7 @@ impl Ask<'_> {
         jobs.filter(|job| self.world.children.find(Kind::Job, job).is_some())
             .for_each(|job| steps.keep(Kind::Job, job));
         if !busy && self.before_rollout(release, &mut steps).is_some() {
+            self.judge_pods(&mut steps);
             self.after_rollout(release, &mut steps);
         }
         self.tell_of_no_backup(release, &mut steps);
@@ -82,25 +98,33 @@ impl Ask<'_> {
     /// What is left where the spec has no release any more.
     fn without_release(self) -> Option<Verdict> {
         let mut steps = Steps::default();
-        self.outlast(&mut steps).then_some(Ok(steps))
+        let busy = self.outlast(&mut steps);
+        self.judge_pods(&mut steps);
+        (busy || !steps.actions.is_empty()).then_some(Ok(steps))
     }
 
-    /// Keeps the Jobs of stages that an earlier revision began: no two migrations run at once, and none is killed half-way.
-    /// Gives whether there is one.
+    /// Waits for the Jobs of stages that an earlier revision began, and keeps those whose pod may run: no two migrations run at
+    /// once, and none is killed half-way. Gives whether there is one.
     fn outlast(self, steps: &mut Steps) -> bool {
         let earlier = self.earlier_stages();
         for job in &earlier {
-            steps.keep(Kind::Job, job.name.to_string());
-            let message =
-                format!("Job {} of an earlier revision still runs: it is left to end, or delete it", job.name);
-            steps.wait(Hold::event("StageRunning", message));
+            let runs = self.may_run(job);
+            if runs {
+                steps.keep(Kind::Job, job.name.to_string());
+            }
+            let what = match runs && !job.going {
+                true => "still runs: it is left to end, or delete it",
+                false => "goes: what comes next waits until its pod is gone",
+            };
+            let message = format!("Job {} of an earlier revision {what}", job.name);
+            steps.wait(Hold::after("StageRunning", LOOK, message));
         }
         !earlier.is_empty()
     }
 
-    /// The Jobs of stages before the roll-out that run for another revision than this.
+    /// The Jobs of stages before the roll-out that have not ended for another revision than this.
     fn earlier_stages(&self) -> Vec<&Child> {
-        let mut jobs: Vec<&Child> = self.world.children.of_kind(Kind::Job).filter(|job| self.is_at_work(job)).collect();
+        let mut jobs: Vec<&Child> = self.world.children.of_kind(Kind::Job).filter(|job| self.is_open(job)).collect();
         if let (false, Some(release)) = (jobs.is_empty(), &self.saas.spec.release) {
             let stages = self.stages_before(release).into_iter().chain(self.smoke_stages(release));
             let now: Vec<String> = stages.map(|stage| stage.job).collect();
@@ -109,11 +133,19 @@ impl Ask<'_> {
         jobs
     }
 
-    /// Whether a Job is that of a stage before a roll-out, and its pod runs.
-    fn is_at_work(self, job: &Child) -> bool {
-        let smoke = job.name.strip_prefix(&self.name()).is_some_and(|rest| rest.starts_with("-smoke-"));
-        let runs = job.field("/status/ready").and_then(Value::as_i64).is_some_and(|pods| pods > 0);
-        job.part == Some(Part::Release) && !smoke && runs && self.job_outcome(&job.name).is_none()
+    /// Whether a Job is that of a stage before a roll-out, and has not ended.
+    fn is_open(self, job: &Child) -> bool {
+        let smoke = component(job).starts_with(SMOKE);
+        job.part == Some(Part::Release) && !smoke && self.job_outcome(&job.name).is_none()
+    }
+
+    /// Whether the pod of a Job that has not ended runs, or may begin to at any moment: what the kubelet and the controller
+    /// tell of it comes late.
+    fn may_run(self, job: &Child) -> bool {
+        let pods = |field| job.field(field).and_then(Value::as_i64).unwrap_or(0) > 0;
+        let is_new = job.field("/status/startTime").is_none();
+        let is_stuck = self.world.troubles.contains_key(component(job));
+        pods("/status/ready") || (!is_stuck && (is_new || pods("/status/active")))
     }
 
     /// Names what is released: a hash over everything whose change needs the stages again.
@@ -153,6 +185,10 @@ impl Ask<'_> {
         }
         let Some(release) = &self.saas.spec.release else { return Ok(()) };
         let ledger = &self.world.vault()?.ledger;
+        // Who goes back to what was proven gets its pods at once: its stages are behind it, and its schema may be gone.
+        if self.is_proven() {
+            return Ok(());
+        }
         let revision = self.revision();
         let open =
             self.stages_before(release).into_iter().find(|stage| ledger.stage_done(&revision, &stage.key).is_none());
@@ -171,7 +207,7 @@ impl Ask<'_> {
             stages.push(self.stage("test", &test.command, Ok(self.application("test").without_data())));
         }
         if release.backup_first.unwrap_or(false) && self.backs_up() {
-            stages.push(self.stage("backup", &[], self.backup_container(true)));
+            stages.push(self.stage(BACKUP, &[], self.backup_container(true)));
         }
         if let Some(migrate) = &release.migrate {
             stages.push(self.stage("migrate", &migrate.command, Ok(self.application("migrate"))));
@@ -191,9 +227,12 @@ impl Ask<'_> {
         Stage { name, key: name.to_owned(), job, component: name.to_owned(), container: container.map(named) }
     }
 
-    /// The stages before the roll-out, strictly one after the other: `Some` once all are done.
+    /// The stages before the roll-out, strictly one after the other: `Some` once all are done, as for the proven revision.
     fn before_rollout(self, release: &Release, steps: &mut Steps) -> Option<()> {
         steps.or_wait(self.is_complete())?;
+        if self.is_proven() {
+            return Some(());
+        }
         self.stages_before(release).into_iter().try_for_each(|stage| self.run(stage, steps))
     }
 
@@ -228,9 +267,10 @@ impl Ask<'_> {
         ended.iter().all(Option::is_some) && ended.iter().any(|outcome| matches!(outcome, Some(Err(_))))
     }
 
-    /// Notes the revision as proven once nothing waits.
+    /// Notes the revision as proven once nothing waits, and its record is such that it can run again by it.
     fn prove(self, steps: &mut Steps) {
-        if steps.waits.is_none() && steps.actions.is_empty() && !self.is_proven() && self.is_up().is_ok() {
+        let open = steps.waits.is_none() && steps.actions.is_empty() && !self.is_proven();
+        if open && self.is_up().is_ok() && self.record_of(&self.revision()).is_some() {
             steps.note(Note::Proven(self.revision()));
         }
     }
@@ -322,7 +362,7 @@ impl Ask<'_> {
     fn start(self, stage: &Stage, container: Container, steps: &mut Steps) {
         let mut spec = self.job(self.pod(container, Runs::Once));
         spec["backoffLimit"] = json!(if stage.name == SMOKE { 2 } else { 0 });
-        spec["activeDeadlineSeconds"] = json!(1800);
+        spec["activeDeadlineSeconds"] = json!(stage.seconds());
         steps.declare(Manifest::new(Kind::Job, stage.job.clone(), json!({"spec": spec})));
     }
 
@@ -388,28 +428,29 @@ impl Ask<'_> {
         self.releases().into_iter().map(short).collect()
     }
 
-    /// Keeps a ControllerRevision for each release: the history that kubectl knows. That of the proven one has the spec by which
-    /// it runs, in an annotation, for what else such an object holds is never changed.
+    /// Keeps a ControllerRevision for each release: the history that kubectl knows. It has the spec by which the revision ran
+    /// last, in an annotation, for what else such an object holds is never changed; from the beginning, for a revision is
+    /// proven only once it can run again.
     fn record(self, steps: &mut Steps) {
         let (records, name) = (self.releases(), self.named(&self.revision()));
         let newest = records.first().map_or(0, |record| number(record));
         let known = records.iter().find(|record| *record.name == *name).map(|record| number(record));
         let old = records.into_iter().filter(|record| *record.name != *name).take(HISTORY - 1);
-        let (is_proven, proven) = (self.is_proven(), self.proven_before().and_then(|proven| self.record_of(proven)));
+        let proven = self.proven_before().map(|proven| self.named(proven));
         old.map(|record| record.name.to_string())
             .chain(proven)
             .for_each(|old| steps.keep(Kind::ControllerRevision, old));
         let data = json!({"image": self.saas.spec.image, "revision": self.revision()});
         let body = json!({"revision": known.unwrap_or(newest + 1), "data": data});
         let mut record = Manifest::new(Kind::ControllerRevision, name, body);
-        if is_proven {
-            record.annotations.insert(SPEC.to_owned(), json!(self.saas.spec).to_string());
-        }
-        match known.is_some() && !is_proven {
-            true => steps.keep(Kind::ControllerRevision, record.name),
-            false => steps.declare(record),
-        }
+        record.annotations.insert(SPEC.to_owned(), json!(self.saas.spec).to_string());
+        steps.declare(record);
     }
+}
+
+/// The component of a Job's pods.
+fn component(job: &Child) -> &str {
+    job.field(COMPONENT).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The place of a record in the order of releases.
@@ -420,6 +461,7 @@ fn number(record: &Child) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Action;
     use crate::plan::tests::{saas, world};
     use crate::vault::Vault;
     use crate::world::World;
@@ -441,28 +483,72 @@ mod tests {
         world.vault.as_mut().unwrap().ledger.proven = Some("1".into());
         let steps = plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap();
         assert!(steps.kept.iter().any(|(_, name)| name == "app-1"));
-        let record = steps.manifests.iter().find(|m| m.kind == Kind::ControllerRevision).unwrap();
-        assert!(record.annotations.is_empty(), "what is on trial is not what runs by this spec");
     }
 
     #[test]
-    fn a_stage_of_an_earlier_revision_is_waited_for_only_while_its_pod_runs() {
-        let job = |ready: i64| {
-            let status = json!({"active": 1, "ready": ready});
-            let labels = json!({crate::objects::PART: "release"});
-            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "app-migrate-old", "labels": labels}, "status": status})
+    fn a_revision_is_proven_once_its_record_has_the_spec_by_which_it_can_run_again() {
+        let saas = saas(json!({"release": {}}));
+        let revision = Ask { saas: &saas, world: &world(&[]) }.revision();
+        let proves = |annotations: Value| {
+            let record = json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1,
+                "metadata": {"name": format!("app-{revision}"), "annotations": annotations}});
+            let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1},
+                "metadata": {"name": "app", "generation": 1, "annotations": {REVISION: revision}},
+                "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}});
+            let mut world = world(&[]);
+            world.children = world
+                .children
+                .with(Kind::ControllerRevision, serde_json::from_value(record).unwrap())
+                .with(Kind::Deployment, serde_json::from_value(deployment).unwrap());
+            let steps = plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap();
+            let record = steps.manifests.iter().find(|m| m.kind == Kind::ControllerRevision).unwrap();
+            assert_eq!(record.annotations[SPEC], json!(saas.spec).to_string());
+            steps.actions.iter().any(|action| matches!(action, Action::Note(notes) if matches!(&notes[..], [Note::Proven(r)] if *r == revision)))
         };
-        let waits = |spec: Value, ready: i64| {
-            let (saas, mut world) = (saas(spec), world(&[]));
-            world.children = world.children.with(Kind::Job, serde_json::from_value(job(ready)).unwrap());
+        assert!(!proves(json!({})), "a crash here, and another spec: nothing would be on record");
+        assert!(proves(json!({SPEC: "{}"})));
+    }
+
+    #[test]
+    fn the_stage_of_a_backup_outlives_the_backups_own_limit() {
+        let sqlite = json!({"file": "/data/a.db", "size": "1Gi", "env": "DB"});
+        let release = json!({"backupFirst": true, "migrate": {"command": ["./migrate"]}});
+        let saas =
+            saas(json!({"release": release, "database": {"sqlite": sqlite}, "backup": {"schedule": "0 3 * * *"}}));
+        let stages = Ask { saas: &saas, world: &world(&[]) }.stages_before(saas.spec.release.as_ref().unwrap());
+        let seconds: Vec<_> = stages.iter().map(|stage| (stage.name, stage.seconds())).collect();
+        assert_eq!(seconds, [("backup", 5400), ("migrate", 1800)]);
+        assert!(seconds[0].1 > Limits::default().job_seconds);
+    }
+
+    #[test]
+    fn a_stage_of_an_earlier_revision_is_waited_for_until_its_pod_has_gone() {
+        let job = |status: &Value| {
+            let labels = json!({crate::objects::PART: "release"});
+            let spec = json!({"template": {"metadata": {"labels": {"app.kubernetes.io/component": "migrate"}}}});
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "app-migrate-old", "labels": labels},
+                "spec": spec, "status": status})
+        };
+        let waits = |spec: &Value, status: &Value, trouble: bool| {
+            let (saas, mut world) = (saas(spec.clone()), world(&[]));
+            world.children = world.children.with(Kind::Job, serde_json::from_value(job(status)).unwrap());
+            world.troubles =
+                trouble.then(|| ("migrate".to_owned(), "ImagePullBackOff".to_owned())).into_iter().collect();
             let ask = Ask { saas: &saas, world: &world };
             let kept =
                 plan(ask).is_some_and(|verdict| verdict.is_ok_and(|s| s.kept.iter().any(|k| k.1 == "app-migrate-old")));
             (kept, ask.stages_are_done().is_err())
         };
-        for spec in [json!({"release": {}}), json!({})] {
-            assert_eq!(waits(spec.clone(), 1), (true, true), "{spec}");
-            assert_eq!(waits(spec.clone(), 0), (false, false), "a pod that cannot start holds nobody up: {spec}");
+        let [new, starting, runs] =
+            [json!({}), json!({"startTime": "t", "active": 1}), json!({"startTime": "t", "ready": 1})];
+        let ended = json!({"startTime": "t", "conditions": [{"type": "Complete", "status": "True"}]});
+        for spec in [&json!({"release": {}}), &json!({})] {
+            for status in [&new, &starting, &runs] {
+                assert_eq!(waits(spec, status, false), (true, true), "it runs, or may do so by now: {spec} {status}");
+            }
+            assert_eq!(waits(spec, &runs, true), (true, true), "another pod's trouble: {spec}");
+            assert_eq!(waits(spec, &starting, true), (false, true), "one that cannot start goes: {spec}");
+            assert_eq!(waits(spec, &ended, false), (false, false), "{spec}");
         }
     }
 

@@ -16,6 +16,7 @@ pub const ADDRESS: &str = "203.0.113.7";
 /// Brings everything one step further; returns whether anything moved.
 pub fn step(cluster: &mut Cluster, now: Timestamp) -> bool {
     let before = cluster.version();
+    cluster.relieve(now);
     cluster.collect(now);
     finish(cluster, now);
     let all: Vec<_> = cluster.every().map(|((resource, ..), object)| (*resource, object.clone())).collect();
@@ -71,10 +72,18 @@ fn next(cluster: &mut Cluster, resource: &'static Resource, object: &Object, now
     (status != object.value["status"]).then_some(status)
 }
 
-/// One look sees the new generation, the next its pods.
+/// One look sees the new generation, the next its pods; with a `-missing` tag, their image cannot be pulled.
 fn deployment(object: &Value, now: Timestamp) -> Value {
     let (wanted, generation) = (object["spec"]["replicas"].as_i64().unwrap_or(1), &object["metadata"]["generation"]);
-    if object["status"]["observedGeneration"] == *generation {
+    let seen = object["status"]["observedGeneration"] == *generation;
+    if seen && has_tag(&object["spec"]["template"]["spec"]["containers"][0]["image"], "-missing") {
+        let conditions = json!([progress(object, now)]);
+        return json!({
+            "observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted,
+            "unavailableReplicas": wanted, "conditions": conditions,
+        });
+    }
+    if seen {
         let conditions = json!([condition(object, "Available", now)]);
         return json!({
             "observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted,
@@ -82,6 +91,20 @@ fn deployment(object: &Value, now: Timestamp) -> Value {
         });
     }
     json!({"observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted, "unavailableReplicas": wanted})
+}
+
+/// What is said of pods that do not come up: after a while, that they are late.
+fn progress(object: &Value, now: Timestamp) -> Value {
+    let mut told = condition(object, "Progressing", now);
+    let begun: Option<Timestamp> = told["lastTransitionTime"].as_str().and_then(|time| time.parse().ok());
+    let limit = object["spec"]["progressDeadlineSeconds"].as_i64().unwrap_or(600);
+    let is_late = begun.is_some_and(|begun| now.duration_since(begun).as_secs() >= limit);
+    if told["status"] == "True" && is_late {
+        told["status"] = json!("False");
+        told["reason"] = json!("ProgressDeadlineExceeded");
+        told["lastTransitionTime"] = json!(second(now));
+    }
+    told
 }
 
 /// A condition that keeps its time while it stands.
@@ -109,21 +132,29 @@ fn route(object: &Value, now: Timestamp) -> Value {
 }
 
 /// A Job's pod starts, then ends; a solver goes on until it is removed, and so does what runs an image with an `-endless` tag.
+/// With a `-starting` tag the pod is about to start, and with a `-missing` tag its image cannot be pulled.
 fn job(cluster: &mut Cluster, object: &Object, now: Timestamp) -> Option<Value> {
     let status = &object.value["status"];
-    if status["conditions"].is_array() {
+    if status["conditions"].is_array() || !object.value["metadata"]["deletionTimestamp"].is_null() {
         return None;
     }
-    if status["active"] != 1 {
-        return Some(json!({"active": 1, "ready": 1, "startTime": second(now)}));
-    }
     let container = &object.value["spec"]["template"]["spec"]["containers"][0];
-    if container["args"][0] == "solve" || has_tag(&container["image"], "-endless") {
+    let has = |tag| has_tag(&container["image"], tag);
+    if status["active"] != 1 {
+        if has("-missing") {
+            let waiting = json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}});
+            pod(cluster, object, ("Pending", waiting), now);
+        }
+        let ready = i32::from(!has("-starting") && !has("-missing"));
+        return Some(json!({"active": 1, "ready": ready, "startTime": second(now)}));
+    }
+    if container["args"][0] == "solve" || ["-endless", "-starting", "-missing"].into_iter().any(has) {
         return None;
     }
     let fails = container["args"][0] == "smoke" && serves_broken(cluster, object.meta("namespace"));
     let (code, message) = if fails { (1, BROKEN.to_owned()) } else { (0, told(container, now)) };
-    pod(cluster, object, (code, &message), now);
+    let ended = json!({"exitCode": code, "message": message, "startedAt": second(now), "finishedAt": second(now)});
+    pod(cluster, object, (if fails { "Failed" } else { "Succeeded" }, json!({"terminated": ended})), now);
     let ends = if fails { ["FailureTarget", "Failed"] } else { ["SuccessCriteriaMet", "Complete"] };
     let conditions: Vec<Value> = ends.iter().map(|end| condition(&object.value, end, now)).collect();
     let counted = if fails { "failed" } else { "succeeded" };
@@ -146,22 +177,20 @@ fn has_tag(image: &Value, end: &str) -> bool {
     image.as_str().is_some_and(|image| image.ends_with(end))
 }
 
-/// The pod of a Job, which has ended with an exit code and a message.
-fn pod(cluster: &mut Cluster, job: &Object, (code, message): (i32, &str), now: Timestamp) {
+/// The pod of a Job in a phase, with the state of its container.
+fn pod(cluster: &mut Cluster, job: &Object, (phase, state): (&str, Value), now: Timestamp) {
     let Some(resource) = Resource::of_kind("Pod") else { return };
     let name = format!("{}-{}", job.meta("name"), job.meta("uid").get(4..8).unwrap_or_default());
     let mut labels = job.value["spec"]["template"]["metadata"]["labels"].clone();
     labels["batch.kubernetes.io/job-name"] = json!(job.meta("name"));
     let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": job.meta("name"), "uid": job.meta("uid"), "controller": true}]);
-    let terminated = json!({"exitCode": code, "message": message, "startedAt": second(now), "finishedAt": second(now)});
-    let container = json!({
-        "name": "main", "image": "x", "imageID": "x", "ready": false, "restartCount": 0, "state": {"terminated": terminated},
-    });
+    let container =
+        json!({"name": "main", "image": "x", "imageID": "x", "ready": false, "restartCount": 0, "state": state});
     let value = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": job.meta("namespace"), "labels": labels, "ownerReferences": owner},
         "spec": {"containers": []},
-        "status": {"phase": if code == 0 { "Succeeded" } else { "Failed" }, "containerStatuses": [container]},
+        "status": {"phase": phase, "containerStatuses": [container]},
     });
     cluster.store(resource, value, now);
 }

@@ -319,3 +319,31 @@ fn a_removal_that_is_forbidden_is_told_and_not_tried_again_and_again() {
     assert!(told.contains("Rejected") && told.contains("shop-tls-order"), "{told}");
     assert!(ended.requests < 3000, "{} requests in an hour", ended.requests);
 }
+
+#[test]
+fn a_stage_that_goes_is_gone_before_the_next_begins() {
+    let release = |image: &str| {
+        let mut shop = subjects()[0].clone();
+        shop["spec"]["image"] = json!(format!("registry.example.com/hello:{image}"));
+        shop["spec"]["release"] = json!({"migrate": {"command": ["./migrate"]}});
+        shop
+    };
+    let acts = [script::go_live(&release("1.0.0-missing")), vec![Act::Apply(release("1.0.1"))]].concat();
+    let ended = Run { keeps_states: true, ..Run::of(&acts) }.from(State::new());
+    // Whether each migration that has not ended is going.
+    let open = |state: &State| -> Vec<bool> {
+        let jobs = state.cluster.of_kind("Job").filter(|job| job.meta("name").contains("-migrate-"));
+        let open = jobs.filter(|job| job.value["status"]["conditions"].is_null());
+        open.map(|job| !job.value["metadata"]["deletionTimestamp"].is_null()).collect()
+    };
+    let at = |verb: &str| {
+        let writes =
+            ended.writes.iter().filter(|write| write.what.starts_with(verb) && write.what.contains("shop-migrate-"));
+        writes.map(|write| write.states.as_ref().unwrap()).collect::<Vec<_>>()
+    };
+    let (made, deleted) = (at("POST"), at("DELETE"));
+    assert_eq!((made.len(), deleted.len()), (2, 1));
+    assert_eq!(open(&deleted[0].1), [true], "it stays until its pod is gone");
+    assert!(made.iter().all(|(before, _)| open(before).is_empty()));
+    assert!(law::is_live(&ended.state));
+}

@@ -217,7 +217,10 @@ impl Cluster {
             }
         }
         let key = (target.resource, target.namespace.clone(), target.name.clone());
-        let left = self.delete(&key, now);
+        let left = match options["propagationPolicy"] == "Foreground" {
+            true => self.delete_last(&key, now),
+            false => self.delete(&key, now),
+        };
         match left.filter(|object| self.find(key.0, &key.1, &key.2).is_some_and(|found| Arc::ptr_eq(found, object))) {
             Some(held) => Ok(Answer::of(200, &held)),
             None => Ok(Answer {

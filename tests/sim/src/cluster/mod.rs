@@ -47,6 +47,10 @@ impl Object {
     }
 }
 
+/// The finalizer of what is to go once what belongs to it is gone:
+/// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#foreground-deletion>.
+const FOREGROUND: &str = "foregroundDeletion";
+
 /// Where an object is: its resource, namespace and name.
 pub type Key = (&'static Resource, String, String);
 
@@ -240,6 +244,41 @@ impl Cluster {
         Some(self.store(key.0, value, now))
     }
 
+    /// Deletes an object once what belongs to it is gone.
+    pub fn delete_last(&mut self, key: &Key, now: Timestamp) -> Option<Arc<Object>> {
+        let mut value = self.objects.get(key)?.value.clone();
+        let mut held = finalizers(&value);
+        if !held.iter().any(|name| name == FOREGROUND) {
+            held.push(json!(FOREGROUND));
+        }
+        value["metadata"]["finalizers"] = json!(held);
+        if value["metadata"]["deletionTimestamp"].is_null() {
+            value["metadata"]["deletionTimestamp"] = json!(second(now));
+        }
+        Some(self.store(key.0, value, now))
+    }
+
+    /// Removes what belongs to those that go last, and then them.
+    pub fn relieve(&mut self, now: Timestamp) {
+        let last = |object: &Object| finalizers(&object.value).iter().any(|name| name == FOREGROUND);
+        let going: Vec<_> = self.objects.iter().filter(|(_, o)| last(o)).map(|(key, o)| (key.0, o.clone())).collect();
+        for (resource, object) in going {
+            let belongs = |other: &Object| {
+                let owners = other.value["metadata"]["ownerReferences"].as_array();
+                owners.is_some_and(|list| list.iter().any(|owner| owner["uid"] == object.meta("uid")))
+            };
+            let inside: Vec<Key> =
+                self.objects.iter().filter(|(_, o)| belongs(o)).map(|(key, _)| key.clone()).collect();
+            inside.iter().for_each(|key| drop(self.delete(key, now)));
+            if inside.is_empty() {
+                let mut value = object.value.clone();
+                let held: Vec<Value> = finalizers(&value).into_iter().filter(|name| name != FOREGROUND).collect();
+                value["metadata"]["finalizers"] = json!(held);
+                self.store(resource, value, now);
+            }
+        }
+    }
+
     /// Removes what is owned by objects that are gone; returns whether anything was.
     pub fn collect(&mut self, now: Timestamp) -> bool {
         let alive: BTreeSet<&str> = self.objects.values().map(|object| object.meta("uid")).collect();
@@ -270,6 +309,10 @@ impl Cluster {
             Some(_) => Ok(()),
         }
     }
+}
+
+fn finalizers(object: &Value) -> Vec<Value> {
+    object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default()
 }
 
 /// Times of objects are whole seconds.
