@@ -74,6 +74,9 @@ impl Fault {
     }
 }
 
+/// How the message of a wait ends that needs nobody.
+pub const BY_ITSELF: &str = "; golive tries again by itself";
+
 /// Why a part waits, in words for its condition, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
@@ -118,7 +121,7 @@ impl From<Fault> for Hold {
         let (until, message) = match &fault {
             Fault::Denied(_) | Fault::Rejected(_) | Fault::Forbidden(_) => (Until::Person, fault.to_string()),
             // No number: a message that changed with each pass would be a write with each pass.
-            other => (Until::After(other.again()), format!("{other}; golive tries again by itself")),
+            other => (Until::After(other.again()), format!("{other}{BY_ITSELF}")),
         };
         Hold { reason: fault.reason(), message, until }
     }

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::{Context, FINALIZER, say, set_finalizers, tell};
 use crate::api::SaasDeployment;
 use crate::apply::{Done, PartDone};
-use crate::fault::{Fault, Seen};
+use crate::fault::{BY_ITSELF, Fault, Seen};
 use crate::plan::left::with_rows;
 use crate::plan::{Action as Change, Ask, Part, Plan, Steps, Verdict, plan};
 use crate::report::{Said, cut, report};
@@ -70,7 +70,7 @@ fn left_behind(plan: &Plan, done: &Done) -> Vec<(Part, String)> {
 
 /// Why a part is not known to have nothing left.
 fn open_of(steps: &Steps, done: Option<&PartDone>) -> Vec<String> {
-    let waits = steps.waits.iter().map(|hold| hold.message.clone());
+    let waits = steps.waits.iter().map(|hold| hold.message.trim_end_matches(BY_ITSELF).to_owned());
     let fault = done.and_then(|done| done.fault.as_ref()).map(ToString::to_string);
     let open = steps.actions.iter().filter(|action| !matches!(action, Change::Note(_))).count();
     let unconfirmed = (open > 0).then(|| format!("{open} changes not confirmed yet"));

@@ -29,6 +29,15 @@ fn a_standby_whose_clock_is_ahead_takes_no_lease_of_a_leader_that_lives() {
 }
 
 #[test]
+fn a_leader_whose_watches_fill_slowly_keeps_its_lease() {
+    let silence = Trouble::Silence { done: false };
+    let what = "GET /apis/golive.dev/v1alpha1/saasoperations".to_owned();
+    let (breaches, ended) = two(0, vec![Rule { what, after: 0, times: 1, trouble: silence }]);
+    assert_eq!(breaches, Vec::<String>::new());
+    assert_eq!(lease(&ended)["leaseTransitions"], 1);
+}
+
+#[test]
 fn a_leader_that_cannot_renew_gives_way() {
     let cut = Trouble::Silence { done: false };
     let what = "PUT /apis/coordination.k8s.io/v1/namespaces/golive-system/leases/golive".to_owned();
