@@ -1,6 +1,9 @@
 //! Mutants of well-formed input for the parsers of outside data: a bounded number, the same in every run. A parser may
 //! refuse any of them and break at none. `FUZZ_ROUNDS=1000000` runs longer.
 
+pub mod outside;
+mod tests;
+
 use serde_json::Value;
 
 /// What parsers trip over.

@@ -126,3 +126,33 @@ fn hand_in<F: Serialize + Clone + Shorten>(path: &Path, evidence: &Evidence<F>) 
         tracing::error!(file = %path.display(), %error, "the evidence cannot be written");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_read<T: DeserializeOwned + Serialize>(text: &str) -> bool {
+        serde_json::from_str::<T>(text).is_ok_and(|task| serde_json::to_string(&task).is_ok())
+    }
+
+    #[test]
+    fn no_task_breaks_its_reader() {
+        use crate::evidence::{BackupTask, DrillTask, LookTask, RestoreTask, SmokeTask, SolveTask};
+        let target = serde_json::json!({"account": "s3", "repository": "s3:https://s3.test/b", "password": "/p"});
+        let tags = serde_json::json!({"namespace": "n", "name": "a"});
+        let task = serde_json::json!({
+            "source": {"sqlite": {"file": "/data/app.db"}}, "target": target, "targets": [target], "keep_days": 30, "tags": tags,
+            "workdir": "/scratch", "base_url": "https://app.example.com", "deadline_seconds": 60, "port": 8089,
+            "checks": [{"name": "a", "path": "/", "json": {"a": 1}, "status": 200}], "answers": {"t": "p"},
+            "limits": {"job_seconds": 60, "answer_seconds": 9},
+        });
+        let mut read = 0;
+        crate::fuzz::json(&task, 2_000, |task| {
+            let text = task.to_string();
+            let all = [is_read::<BackupTask>, is_read::<DrillTask>, is_read::<RestoreTask>];
+            let more = [is_read::<SmokeTask>, is_read::<SolveTask>, is_read::<LookTask>];
+            read += all.into_iter().chain(more).filter(|reads| reads(&text)).count();
+        });
+        assert!(read > 1_000, "{read}");
+    }
+}

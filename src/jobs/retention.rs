@@ -102,4 +102,24 @@ mod tests {
         let all = [snapshot(1, &[VERIFIED, BEFORE_RESTORE]), snapshot(45, &[VERIFIED])];
         assert!(expired(&all, now(), 30).is_empty());
     }
+
+    #[test]
+    fn no_list_of_snapshots_breaks_its_reader() {
+        let listed = serde_json::json!([
+            {"id": "5eed", "original": "5eee", "time": "2026-11-20T06:00:00Z", "tags": [VERIFIED]},
+            {"id": "5eef", "time": "2026-09-20T06:00:00.123456789+02:00", "tags": [VERIFIED, SUSPICIOUS]},
+        ]);
+        let mut read = 0;
+        crate::fuzz::json(&listed, 3_000, |listed| {
+            let Ok(all) = serde_json::from_value::<Option<Vec<Snapshot>>>(listed.clone()) else { return };
+            let all = all.unwrap_or_default();
+            for days in [0, 30, u32::MAX] {
+                let last = newest(&all, Snapshot::sound);
+                assert!(last.is_none_or(|last| expired(std::slice::from_ref(last), now(), days).is_empty()));
+                assert!(expired(&all, now(), days).len() <= all.len());
+            }
+            read += usize::from(all.iter().any(|snapshot| snapshot.named("5e")));
+        });
+        assert!(read > 100, "{read}");
+    }
 }

@@ -206,3 +206,36 @@ fn chain(error: &reqwest::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str) -> Check {
+        serde_json::from_value(serde_json::json!({"name": "a", "path": path, "contains": "ok"})).unwrap()
+    }
+
+    #[test]
+    fn no_url_and_no_answer_breaks_a_check() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (mut asked, mut clients) = (0, 0);
+        crate::fuzz::texts(&["https://app.example.com", "http://[::1]:80/"], 40, |url| {
+            clients += usize::from(Clients::new(url).is_ok());
+        });
+        let plain = Clients::new("https://app.example.com").unwrap();
+        crate::fuzz::texts(&["/orders?a=b#c", "//host/%2e%2e/", "/\\..\\"], 1_000, |path| {
+            if let Ok(request) = plain.request(&check(path)).map(RequestBuilder::build) {
+                asked += usize::from(request.is_ok_and(|request| request.url().host_str() == Some("app.example.com")));
+            }
+        });
+        crate::fuzz::bytes(&[b"HTTP ok", "naïve".as_bytes()], 1_000, |text| {
+            let answer = http::Response::builder()
+                .status(302)
+                .header("location", http::HeaderValue::from_bytes(text).unwrap_or(http::HeaderValue::from_static("x")));
+            let answer = Response::from(answer.body(text.to_vec()).unwrap());
+            let told = runtime.block_on(verdict(&check("/"), answer));
+            assert_eq!(told.is_ok(), String::from_utf8_lossy(text).contains("ok"));
+        });
+        assert!(clients > 2 && asked > 300, "{clients} {asked}");
+    }
+}

@@ -40,10 +40,7 @@ pub async fn run(task: SolveTask, budget: Budget) -> Evidence<SolveFacts> {
 async fn serve(port: u16, answers: Arc<Answers>, budget: &Budget) -> std::io::Result<()> {
     let listener = listen(port).await?;
     tracing::info!(address = %listener.local_addr()?, challenges = answers.proofs.len(), "serving");
-    let routes = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/.well-known/acme-challenge/{token}", get(prove))
-        .with_state(answers);
+    let routes = routes(answers);
     let (ended, stop) = (budget.clone(), budget.clone());
     let graceful = axum::serve(listener, routes).with_graceful_shutdown(async move { drop(stop.spent().await) });
     let late = async move {
@@ -54,6 +51,13 @@ async fn serve(port: u16, answers: Arc<Answers>, budget: &Budget) -> std::io::Re
         served = graceful => served,
         () = late => Ok(()),
     }
+}
+
+fn routes(answers: Arc<Answers>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/.well-known/acme-challenge/{token}", get(prove))
+        .with_state(answers)
 }
 
 /// All addresses of both families; one family where the node has no other.
@@ -69,4 +73,26 @@ async fn prove(State(answers): State<Arc<Answers>>, Path(token): Path<String>) -
     answers.answered.fetch_add(1, Ordering::Relaxed);
     tracing::info!("a challenge was answered");
     Ok(proof)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_breaks_the_solver() {
+        use tower::ServiceExt;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let proofs = [("token".to_owned(), "proof".to_owned())].into();
+        let routes = routes(Arc::new(Answers { proofs, answered: AtomicU64::new(0) }));
+        let ask = |path: &str| {
+            let request = axum::http::Request::get(path).body(axum::body::Body::empty()).ok()?;
+            Some(runtime.block_on(routes.clone().oneshot(request)).unwrap().status().as_u16())
+        };
+        let known = "/.well-known/acme-challenge/token";
+        assert_eq!(ask(known), Some(200));
+        crate::fuzz::texts(&[known, "/healthz"], 2_000, |path| {
+            assert!(ask(path).is_none_or(|status| [200, 400, 404].contains(&status)), "{path}");
+        });
+    }
 }

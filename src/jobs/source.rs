@@ -166,3 +166,25 @@ fn digest_now(path: &PathBuf, budget: &Budget) -> Result<(u64, String), Failure>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_manifest_from_a_repository_breaks_its_reader() {
+        let manifest = serde_json::json!({
+            "version": 1, "engine": "sqlite", "file": "app.db", "bytes": 4096, "sha256": "aa", "schema": "bb",
+            "rows": {"users": 3}, "time": "2026-11-20T06:00:00Z",
+        });
+        let mut refused = 0;
+        crate::fuzz::json(&manifest, 2_000, |manifest| match read_manifest(&manifest.to_string()) {
+            Ok(manifest) => drop(manifest.contents()),
+            Err(failure) => {
+                assert!(!failure.message.is_empty());
+                refused += 1;
+            }
+        });
+        assert!(refused > 100, "{refused}");
+    }
+}

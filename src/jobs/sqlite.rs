@@ -173,3 +173,20 @@ pub fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_a_census_breaks_its_reader() {
+        let mut read = 0;
+        crate::fuzz::texts(&["[\"users\",3]\n[\"orders\",0]\n", "\"users\"\n"], 3_000, |text| {
+            let file = Path::new("/data/app.db");
+            read += usize::from(lines::<(String, u64)>(file, text).is_ok())
+                + usize::from(lines::<String>(file, text).is_ok());
+            assert!(corrupt(file, text).message.chars().count() < 400);
+        });
+        assert!(read > 100, "{read}");
+    }
+}

@@ -1,4 +1,8 @@
+use kube::api::DynamicObject;
+use serde_json::Value;
+
 use super::*;
+use crate::kinds::Kind;
 
 const CSVBOARD: &str = include_str!("../../examples/s0-csvboard.yaml");
 const ACCOUNTS: &str = include_str!("../../examples/accounts.yaml");
@@ -110,4 +114,116 @@ fn no_ledger_breaks_the_plan() {
         pass(&saas, &world);
     });
     assert!(read > 100, "{read}");
+}
+
+/// Tenants can write the record of a revision, and no schema judges it again: its spec is planned as it is.
+#[test]
+fn no_spec_on_record_breaks_the_plan() {
+    let (saas, world) = live();
+    let mut read = 0;
+    crate::fuzz::json(&serde_json::json!(saas.spec), 600, |spec| {
+        let Ok(spec) = serde_json::from_value::<crate::api::SaasDeploymentSpec>(spec.clone()) else { return };
+        read += 1;
+        pass(&saas, &crate::world::World { former: Ok(Some(spec.clone())), ..world.clone() });
+        pass(&SaasDeployment { spec, ..saas.clone() }, &world);
+    });
+    assert!(read > 30, "{read}");
+}
+
+/// What the cluster says of an object of each kind that plans look at.
+fn shown() -> Vec<(Kind, Value)> {
+    let conditions = serde_json::json!([
+        {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "observedGeneration": 1},
+        {"type": "Programmed", "status": "False", "reason": "Pending", "message": "no address", "observedGeneration": 1},
+        {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "late"},
+    ]);
+    let parents = serde_json::json!([{"parentRef": {"name": "csvboard"}, "conditions": conditions}]);
+    let gateway = serde_json::json!({
+        "addresses": [{"type": "IPAddress", "value": "192.0.2.1"}], "conditions": conditions,
+        "listeners": [{"name": "https.app.example.com", "attachedRoutes": 1, "conditions": conditions}],
+    });
+    let counted = serde_json::json!({
+        "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1, "conditions": conditions,
+    });
+    vec![
+        (Kind::Gateway, gateway),
+        (Kind::HttpRoute, serde_json::json!({"parents": parents})),
+        (Kind::Ingress, serde_json::json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb"}]}})),
+        (Kind::Job, serde_json::json!({"active": 1, "failed": 1, "ready": 1, "conditions": conditions})),
+        (Kind::PersistentVolumeClaim, serde_json::json!({"phase": "Bound", "capacity": {"storage": "5Gi"}})),
+        (Kind::Deployment, counted),
+    ]
+}
+
+/// Whoever may write in the namespace, and every controller, decides on statuses and annotations.
+#[test]
+fn no_object_of_the_cluster_breaks_the_plan() {
+    let (saas, world) = live();
+    for (kind, status) in shown() {
+        let names: Vec<String> = world.children.of_kind(kind).map(|child| child.name.to_string()).collect();
+        let annotations = ["revision", "answers", "applied", "spec", "slot"]
+            .map(|key| (format!("golive.dev/{key}"), "{\"a\": \"b\"}"));
+        let object = serde_json::json!({
+            "apiVersion": "v1", "kind": "K", "revision": 7,
+            "metadata": {
+                "name": "n", "uid": "u", "generation": 1, "resourceVersion": "9", "creationTimestamp": "2026-11-21T06:00:00Z",
+                "annotations": annotations.into_iter().collect::<BTreeMap<_, _>>(),
+            },
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"annotations": {"a": "b"}}}},
+            "status": status,
+        });
+        let mut read = 0;
+        crate::fuzz::json(&object, 150, |object| {
+            let mut world = world.clone();
+            for name in names.iter().map(String::as_str).chain(["csvboard"]) {
+                let Ok(mut object) = serde_json::from_value::<DynamicObject>(object.clone()) else { return };
+                object.metadata.name = Some(name.to_owned());
+                world.children = std::mem::take(&mut world.children).with(kind, object);
+            }
+            read += 1;
+            pass(&saas, &world);
+        });
+        assert!(read > 50, "{kind:?}: {read}");
+    }
+}
+
+/// What the pods of failed Jobs told, whichever Jobs they were.
+#[test]
+fn no_evidence_of_a_job_breaks_the_plan() {
+    let (saas, mut world) = live();
+    let jobs: Vec<String> = world.children.of_kind(Kind::Job).map(|job| job.name.to_string()).collect();
+    for job in jobs.iter().chain([&"csvboard-drill-1".to_owned()]) {
+        let failed = serde_json::json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": job},
+            "status": {"conditions": [{"type": "Failed", "status": "True"}]},
+        });
+        world.children = std::mem::take(&mut world.children).with(Kind::Job, serde_json::from_value(failed).unwrap());
+    }
+    let told = serde_json::json!({
+        "ok": false, "reason": "SmokeFailed", "message": "1 of 1 checks failed", "time": "2026-11-21T06:00:00Z",
+        "facts": {"snapshot": "5eed", "checks": [{"name": "a", "ok": false, "status": 500}], "seconds": 1},
+    });
+    crate::fuzz::json(&told, 300, |told| {
+        let outcomes = jobs.iter().map(|job| (job.clone(), told.clone())).collect();
+        pass(&saas, &crate::world::World { outcomes, ..world.clone() });
+    });
+}
+
+/// What users keep in their Secrets and ConfigMaps; no value of theirs is told either.
+#[test]
+fn no_secret_of_a_user_breaks_the_plan() {
+    let (saas, world) = live();
+    let texts =
+        ["sk_live_0123456789abcdef", "changeme", "postgres://u:p@host/db", "https://k@o1.ingest.sentry.io/1", "\u{0}"];
+    crate::fuzz::texts(&texts, 300, |text| {
+        let mut world = world.clone();
+        for source in world.sources.values_mut().filter_map(|seen| seen.as_mut().ok()?.as_mut()) {
+            source.insert(text.to_owned(), "canary".to_owned().into());
+            source.values_mut().for_each(|value| *value = format!("canary{text}").into());
+        }
+        let planned = plan(&saas, &world);
+        let report =
+            crate::report::report(crate::plan::Ask { saas: &saas, world: &world }, &planned, &Default::default());
+        assert!(!serde_json::json!(report.status).to_string().contains("canary"), "{text}");
+    });
 }

@@ -116,3 +116,96 @@ fn no_answer_of_a_vendor_breaks_its_client() {
         assert!(read > 5 && refused > 5, "{vendor}: {read} read, {refused} refused");
     }
 }
+
+/// What vendors say to a write, well or not, with every header that a client reads.
+fn replies(vendor: &str) -> Vec<Value> {
+    let headers = json!({
+        "retry-after": "7", "x-ratelimit-limit": "10", "x-ratelimit-remaining": "9", "ratelimit": "\"default\";r=50;t=30",
+        "link": "<https://sentry.io/api/0/p/?cursor=0:100:0>; rel=\"next\"; results=\"false\"; cursor=\"0:100:0\"",
+        "request-id": "req_1", "idempotent-replayed": "true",
+    });
+    let page = pages().into_iter().find(|(name, _)| *name == vendor).map(|(_, page)| page).unwrap_or_default();
+    let mut made = match vendor {
+        "stripe" | "uptimerobot" => page["data"][0].clone(),
+        "sentry" => page[0].clone(),
+        _ => {
+            json!({"success": true, "errors": [], "result": {"posts": page["result"], "puts": [], "patches": [], "deletes": []}})
+        }
+    };
+    if vendor == "stripe" {
+        made["secret"] = json!("whsec_canary");
+    }
+    let refusal = json!({
+        "success": false, "errors": [{"code": 81057, "message": "m", "error_chain": [{"code": 1, "message": "m"}]}],
+        "error": {"type": "idempotency_error", "code": "c", "message": "m", "param": "url"}, "message": "m", "detail": "d",
+    });
+    let reply = |status: u16, body: &Value| json!({"status": status, "headers": headers, "body": body});
+    vec![reply(200, &page), reply(201, &made), reply(400, &refusal), reply(429, &refusal), reply(503, &refusal)]
+}
+
+/// Makes, changes and removes a row at a vendor; gives the texts of what was refused.
+async fn write(vendors: &Vendors, vendor: &str, access: &Access) -> Vec<String> {
+    let mark = Mark { cluster: "1a2b3c4d".into(), owner: "0123456789ab".into(), label: "n/a".into() };
+    let id = Id("a/1".into());
+    let mut told: Vec<Seen<()>> = Vec::new();
+    macro_rules! each {
+        ($row:expr, $create:ident, $update:ident, $delete:ident) => {{
+            let row = $row;
+            let draft = Draft { row: &row, mark: &mark, key: "k" };
+            told.push(vendors.$create(access, draft).await.map(drop));
+            told.push(vendors.$update(access, &id, draft).await);
+            told.push(vendors.$delete(access, &id).await);
+        }};
+    }
+    match vendor {
+        "cloudflare" => {
+            let zone = Zone { id: Id("z".into()), name: "example.com".into(), name_servers: Vec::new() };
+            let kind = crate::rows::RecordType::A;
+            let row =
+                Record { name: "a.example.com".into(), kind, content: "192.0.2.1".into(), proxied: false, ttl: 1 };
+            let changes =
+                vec![Change::Create(row.clone()), Change::Update(id.clone(), row), Change::Delete(id.clone())];
+            told.push(vendors.write_records(access, &zone, &mark, changes).await);
+        }
+        "stripe" => each!(endpoint(), create_endpoint, update_endpoint, delete_endpoint),
+        "uptimerobot" => each!(monitor(), create_monitor, update_monitor, delete_monitor),
+        _ => each!(Project { slug: "a".into(), dsn: None }, create_project, update_project, delete_project),
+    }
+    told.into_iter().filter_map(Result::err).map(|fault| fault.to_string()).collect()
+}
+
+fn endpoint() -> Endpoint {
+    let (slot, url) = ("A".into(), "https://example.com/a".into());
+    let events = ["charge.succeeded".to_owned()].into();
+    Endpoint { slot, url, events, api_version: None, enabled: true, attempt: "b".into() }
+}
+
+fn monitor() -> Monitor {
+    let (name, url) = ("n/a".into(), "https://example.com/health".into());
+    Monitor { name, url, every_seconds: 60, alert_after_seconds: 120 }
+}
+
+#[test]
+fn no_answer_to_a_write_and_no_header_breaks_a_client() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    for vendor in ["cloudflare", "stripe", "uptimerobot", "sentry"] {
+        let (mut number, mut refused) = (0, 0);
+        for reply in replies(vendor) {
+            crate::fuzz::json(&reply, 40, |reply| {
+                let (said, mut access) =
+                    (crate::fuzz::outside::answer(reply), access(vendor, "https://v.test", number));
+                access.told = Access::uptime_robot("a", None, "k".to_owned().into(), None).told;
+                let outside = crate::fuzz::outside::Babble::of(move |_| said.clone());
+                let vendors = Vendors::new(&mut Registry::default(), Duration::ZERO, outside);
+                let asked = async { (write(&vendors, vendor, &access).await, ask(&vendors, vendor, &access).await.0) };
+                let ended = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(3600), asked).await });
+                let (writes, reads) = ended.unwrap_or_else(|_| panic!("{vendor} does not end with {reply}"));
+                for fault in writes.iter().chain(&reads) {
+                    assert!(fault.len() < 1_200 && !fault.contains("canary"), "{vendor}: {fault}");
+                }
+                (number, refused) = (number + 1, refused + writes.len());
+            });
+        }
+        assert!(refused > 20, "{vendor}: {refused} refused of {number}");
+    }
+}

@@ -1,9 +1,11 @@
 //! No secret is told: not in a log at the finest level, not in an event, a status, an annotation or any other object.
 //!
-//! While the scenarios run, the logs of all pods are kept beyond their pods, and every value is noted that is ever in a
+//! While the scenarios run, the logs of all pods are kept beyond their pods, so is each version that is seen of golive's own
+//! objects and of events, and what the operator's metrics are labelled with; and every value is noted that is ever in a
 //! Secret. At the end all of the one is searched for all of the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::stage::{Outcome, Stage};
+use crate::stage::{Outcome, Stage, run};
 
 /// Shorter values may stand anywhere by chance.
 const SHORTEST: usize = 12;
@@ -34,6 +36,9 @@ const CREDENTIALS: [&str; 10] = [
     "RESTIC_PASSWORD",
 ];
 
+/// What scenarios delete again: it is looked at while they run.
+const PASSING: &str = "saasdeployments,saasoperations,provideraccounts,events";
+
 /// Every value that was ever secret, by where it was.
 static SECRETS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
@@ -45,6 +50,8 @@ pub fn watch(stage: &'static Stage) {
             drop(keep_logs(stage));
             if round.is_multiple_of(20) {
                 drop(note_secrets(stage));
+                drop(keep_objects(stage));
+                drop(keep_metrics(stage));
             }
             std::thread::sleep(Duration::from_millis(250));
         }
@@ -71,6 +78,42 @@ fn keep_logs(stage: &Stage) -> Outcome<()> {
     Ok(())
 }
 
+/// A file for each version of each object that is seen.
+fn keep_objects(stage: &Stage) -> Outcome<()> {
+    let all = stage.json(&["get", PASSING, "--all-namespaces", "--show-managed-fields"])?;
+    for object in all["items"].as_array().into_iter().flatten() {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let file = kept(stage).join(format!("seen-{}-{}", text("uid"), text("resourceVersion")));
+        if !file.exists() {
+            std::fs::write(file, object.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// The names and labels of all metrics of each replica, each once: only numbers change.
+fn keep_metrics(stage: &Stage) -> Outcome<()> {
+    let pods = stage.json(&["get", "pods", "-n", "golive-system", "-l", "app.kubernetes.io/name=golive"])?;
+    let file = kept(stage).join("metrics");
+    let known = std::fs::read_to_string(&file).unwrap_or_default();
+    let mut series: BTreeSet<String> = known.lines().map(str::to_owned).collect();
+    let mut kept = std::fs::OpenOptions::new().create(true).append(true).open(&file)?;
+    for pod in pods["items"].as_array().into_iter().flatten() {
+        let Some(address) = pod["status"]["podIP"].as_str() else { continue };
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        // A replica that starts or goes does not answer: the next round asks again.
+        let url = format!("http://{host}:8080/metrics");
+        let told = run(Command::new("curl").args(["-sS", "--max-time", "2", &url])).unwrap_or_default();
+        for line in told.lines() {
+            let name = line.rsplit_once(' ').map_or(line, |(name, _)| name);
+            if series.insert(name.to_owned()) {
+                writeln!(kept, "{name}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn note_secrets(stage: &Stage) -> Outcome<()> {
     let all = stage.json(&["get", "secrets", "--all-namespaces"])?;
     let mut noted = SECRETS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,6 +134,8 @@ fn note_secrets(stage: &Stage) -> Outcome<()> {
 pub fn no_secret_is_told(stage: &Stage) -> Outcome<()> {
     note_secrets(stage)?;
     keep_logs(stage)?;
+    keep_objects(stage)?;
+    keep_metrics(stage)?;
     std::fs::write(kept(stage).join("objects"), objects(stage)?)?;
     let mut secrets = SECRETS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     secrets.extend(CREDENTIALS.map(|name| (stage.env[name].clone(), name.to_owned())));
@@ -98,6 +143,10 @@ pub fn no_secret_is_told(stage: &Stage) -> Outcome<()> {
     // The search finds what is there: all levels of the log, the start of the operator, an object.
     for known in ["TRACE", "golive starts", "\"leading\"", "provideraccounts"] {
         assert!(!search(stage, &[known])?.is_empty(), "{known} is not in what was kept");
+    }
+    for (known, file) in [("\"kind\":\"SaasDeployment\"", "seen-"), ("golive_vendor_requests", "metrics")] {
+        let found = search(stage, &[known])?;
+        assert!(found.iter().any(|name| name.starts_with(file)), "{known} is in no file {file}…: {found:?}");
     }
     let encoded: BTreeMap<String, String> =
         secrets.iter().map(|(value, place)| (base64(value), place.clone())).collect();

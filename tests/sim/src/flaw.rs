@@ -1,8 +1,8 @@
 //! Bugs of every known class, planted between the operator and the world: the laws have to notice each.
 //!
 //! The classes are those of Sieve (<https://www.usenix.org/conference/osdi22/presentation/sun>): intermediate states,
-//! stale states and unobserved states; and four of our own: a lost reply taken for a success, a secret that is told, a
-//! vendor that is not waited for, and an object of somebody else's that is written to.
+//! stale states and unobserved states; and five of our own: a lost reply taken for a success, a secret that is told, a
+//! vendor that is not waited for, one that is asked too often, and an object of somebody else's that is written to.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ pub enum Flaw {
     Tells,
     /// Does not wait as long as it is told to.
     Hasty,
+    /// Has no throttle: asks a vendor a hundred times in the place of once.
+    Presses,
     /// Applies what it does not know, in the hope that it is not there.
     Merges,
 }
@@ -63,6 +65,11 @@ impl Flaw {
             }
             _ => None,
         }
+    }
+
+    /// How often a vendor is asked at each request.
+    pub fn times(self) -> usize {
+        if self == Flaw::Presses { 100 } else { 1 }
     }
 
     /// What the operator believes a vendor to have answered.

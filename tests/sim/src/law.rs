@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::resource::Resource;
-use crate::place::{CANARY, State};
+use crate::place::State;
 use crate::portrait;
 use crate::run::Ended;
+use crate::secrets;
 
 /// Every breach of a law by a run that should have ended as `wanted` did.
 pub fn breaches(wanted: &Portrait, ended: &Ended) -> Vec<String> {
@@ -33,14 +34,23 @@ pub fn strays(direct: &Ended, walked: &Ended) -> Vec<String> {
             objects.retain(|place, drawn| !is_history(place) && !is_memory(place, drawn));
             leave_to_autoscalers(objects);
         }
+        drawn["told"] = told(&drawn["cluster"]);
         drawn
     };
     let mut found = always(walked);
-    // A spec that cannot be met stops where it is: what ran before goes on running.
-    if is_live(&direct.state) {
-        found.extend(portrait::differences(&still(direct), &still(walked)));
-    }
+    // A spec that cannot be met stops where it is: what ran before goes on running, but why it is not live is the same.
+    let pointer = if is_live(&direct.state) { "" } else { "/told" };
+    let [direct, walked] =
+        [still(direct), still(walked)].map(|drawn| drawn.pointer(pointer).cloned().unwrap_or_default());
+    found.extend(portrait::differences(&direct, &walked));
     found
+}
+
+/// Whether SaasDeployments are ready as a whole, and why not. A single part may go on with what ran before.
+fn told(objects: &Value) -> Value {
+    let ours = objects.as_object().into_iter().flatten().filter(|(place, _)| place.starts_with("SaasDeployment/"));
+    let conditions = ours.flat_map(|(_, drawn)| drawn["status"]["conditions"].as_array().cloned().unwrap_or_default());
+    conditions.filter(|c| ["Ready", "Reconciling", "Stalled"].iter().any(|whole| c[0] == *whole)).collect()
 }
 
 /// What was done, at any moment of a run, to an object of somebody else's that has the name of one of golive's; and whether
@@ -77,7 +87,8 @@ fn touched(theirs: &Value, state: &State) -> Option<String> {
 fn always(ended: &Ended) -> Vec<String> {
     let mut found: Vec<String> = (!ended.rests).then(|| "it never came to rest".to_owned()).into_iter().collect();
     found.extend(secrets_in_step(&ended.state));
-    found.extend(shown(&ended.state));
+    found.extend(secrets::shown(&ended.state, ended.began));
+    found.extend(secrets::lost(&ended.state, ended.began));
     found.extend(ended.hasty.first().cloned());
     found
 }
@@ -181,19 +192,6 @@ fn stored(state: &State, part: &str) -> BTreeMap<String, String> {
             let value = secret.value["data"][slot].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
             let text = value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
             found.insert(format!("{}/{slot}", secret.meta("name")), text);
-        }
-    }
-    found
-}
-
-/// Secrets that stand where anybody can read them: anywhere but in Secrets.
-fn shown(state: &State) -> Vec<String> {
-    let kept = stored(state, "webhooks").into_values().filter(|value| !value.is_empty()).collect::<Vec<_>>();
-    let mut found = Vec::new();
-    for (key, object) in state.cluster.every().filter(|(key, _)| key.0.kind != "Secret") {
-        let text = String::from_utf8_lossy(&object.text()).into_owned();
-        if text.contains(CANARY) || kept.iter().any(|value| text.contains(value)) {
-            found.push(format!("{} {} shows a secret", key.0.kind, key.2));
         }
     }
     found

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`cluster`] (a model of the API server), [`nature`] (kubelet and controllers), [`authority`] (a CA
 //! that speaks ACME), [`place`] (all of it with the vendors, as one value that can be copied), [`run`] (the operator in
-//! a place, until nothing changes any more), [`law`] (what must hold afterwards), [`search`] (the
-//! plans that try to break it), [`storm`] (many applications at once), [`laws`] (all of them, by id); and [`story`], which tells a run in words.
+//! a place, until nothing changes any more), [`law`] and [`secrets`] (what must hold afterwards), [`search`] (the
+//! plans that try to break it; [`walk`] and [`words`] make the ways over specs), [`storm`] (many applications at once), [`laws`] (all of them, by id); and [`story`], which tells a run in words.
 
 pub mod authority;
 pub mod cluster;
@@ -19,7 +19,9 @@ pub mod run;
 pub mod saved;
 pub mod script;
 pub mod search;
+pub mod secrets;
 pub mod storm;
 pub mod story;
 pub mod trouble;
 pub mod walk;
+pub mod words;

@@ -84,6 +84,8 @@ impl Act {
 /// What a run came to.
 pub struct Ended {
     pub state: State,
+    /// The cluster's version when it began.
+    pub began: u64,
     pub writes: Vec<Write>,
     pub requests: usize,
     pub calls: Vec<(usize, String)>,
@@ -123,6 +125,7 @@ impl<'a> Run<'a> {
     }
 
     async fn go(self, state: State) -> Ended {
+        let began = state.cluster.version();
         let doors = Doors::new(state, self.troubles.clone(), self.keeps_states);
         let nature = tokio::spawn(live(doors.clone()));
         let rests = tokio::select! {
@@ -135,6 +138,7 @@ impl<'a> Run<'a> {
         let mut book = doors.book();
         Ended {
             state,
+            began,
             writes: std::mem::take(&mut book.writes),
             requests: book.requests,
             calls: std::mem::take(&mut book.calls),

@@ -19,6 +19,7 @@ use crate::run::{Act, Ended, Run};
 use crate::script;
 use crate::trouble::{Freeze, Rule, Trouble, Troubles, View};
 use crate::walk::{Chance, Vocabulary};
+use crate::words;
 
 /// There are more faults than crashes by far: of the plans that are left out, more are of these.
 const FAULTS_PER_CRASH: usize = 3;
@@ -40,16 +41,27 @@ pub struct Breach {
 #[derive(Default)]
 pub struct Tally {
     pub plans: usize,
-    /// How many there were to try.
+    /// How many there were to try; where not all were begun, as many as those that were let expect.
     pub of: usize,
+    /// Changes of specs in walks.
+    pub steps: usize,
+    /// Walks whose last spec goes live: all of the world where they end is compared.
+    pub live: usize,
     pub breaches: Vec<Breach>,
 }
 
 impl Tally {
+    /// One plan that was tried, and broke nothing.
+    fn one() -> Tally {
+        Tally { plans: 1, of: 1, ..Tally::default() }
+    }
+
     /// Both together.
     pub fn and(mut self, other: Tally) -> Tally {
         self.plans += other.plans;
         self.of += other.of;
+        self.steps += other.steps;
+        self.live += other.live;
         self.breaches.extend(other.breaches);
         self
     }
@@ -88,8 +100,10 @@ impl Budget {
                 });
             }
         });
-        let left = list.len() - done.into_inner();
-        total.into_inner().unwrap_or_default().and(Tally { of: left, ..Tally::default() })
+        let (done, total) = (done.into_inner(), total.into_inner().unwrap_or_default());
+        // What is left is as much, each, as what was done: a first crash is many with those that follow it.
+        let left = (list.len() - done) * total.of.checked_div(done).unwrap_or(1);
+        total.and(Tally { of: left, ..Tally::default() })
     }
 }
 
@@ -121,7 +135,7 @@ impl Case {
         let what = self.breaches(ended);
         let breach = Breach { plan: format!("{}: {plan}", self.name), what };
         let breaches = Some(breach).filter(|b| !b.what.is_empty()).into_iter().collect();
-        Tally { plans: 1, of: 1, breaches }
+        Tally { breaches, ..Tally::one() }
     }
 
     /// Every breach by a run that should have ended as this case does.
@@ -190,11 +204,8 @@ impl Case {
             let run = Run { troubles, keeps_states: true, pace: Some(BLOCKED), ..Run::of(&script) };
             let what = law::trespasses(stranger, &run.from(self.start.clone()));
             let plan = format!("{}: beside {} {}", self.name, stranger["kind"], stranger["metadata"]["name"]);
-            Tally {
-                plans: 1,
-                of: 1,
-                breaches: Some(Breach { plan, what }).filter(|b| !b.what.is_empty()).into_iter().collect(),
-            }
+            let breaches = Some(Breach { plan, what }).filter(|b| !b.what.is_empty()).into_iter().collect();
+            Tally { breaches, ..Tally::one() }
         })
     }
 
@@ -237,21 +248,25 @@ fn together(chance: &mut Chance) -> Troubles {
 /// T4: a walk over specs ends where the last spec alone leads. One that does not is told by the fewest steps that show it.
 pub fn walk(words: &Vocabulary, saas: &Value, seed: u64, length: usize) -> Tally {
     let specs = words.walk(saas, seed, length);
-    let what = strays(&specs);
+    let (what, is_live) = strays(&specs);
+    let tally = Tally { steps: specs.len() - 1, live: usize::from(is_live), ..Tally::one() };
     if what.is_empty() {
-        return Tally { plans: 1, of: 1, breaches: Vec::new() };
+        return tally;
     }
     let (specs, what) = shrunk(specs, what);
     let plan = format!("walk with seed {seed} from {}, shrunk to:{}", saas["metadata"]["name"], told(&specs));
-    Tally { plans: 1, of: 1, breaches: vec![Breach { plan, what }] }
+    Tally { breaches: vec![Breach { plan, what }], ..tally }
 }
 
-/// Where a walk ends elsewhere than its last spec alone. Both have the ground of the whole walk: only the way differs.
-fn strays(specs: &[Value]) -> Vec<String> {
-    let ground = || specs.iter().flat_map(script::ground).collect();
+/// Where a walk ends elsewhere than its last spec alone, and whether that goes live. Both have the ground of the whole
+/// walk: only the way differs.
+fn strays(specs: &[Value]) -> (Vec<String>, bool) {
+    let room = specs.first().map(script::namespace).unwrap_or_default();
+    let ground = || specs.iter().flat_map(script::ground).chain(words::ground(room)).collect();
     let walked = script::applied(ground(), specs);
     let straight = script::applied(ground(), specs.last().map_or(&[], std::slice::from_ref));
-    law::strays(&Run::of(&straight).from(State::new()), &Run::of(&walked).from(State::new()))
+    let direct = Run::of(&straight).from(State::new());
+    (law::strays(&direct, &Run::of(&walked).from(State::new())), law::is_live(&direct.state))
 }
 
 /// The same stray with as few steps as can be: each is left out in turn, for as long as that helps.
@@ -261,7 +276,7 @@ fn shrunk(mut specs: Vec<Value>, mut what: Vec<String>) -> (Vec<Value>, Vec<Stri
         let mut fewer = specs.clone();
         fewer.remove(at);
         let valid = fewer.windows(2).all(|pair| judge::faults(&pair[1], Some(&pair[0])).is_empty());
-        let found = if valid { strays(&fewer) } else { Vec::new() };
+        let found = if valid { strays(&fewer).0 } else { Vec::new() };
         match found.is_empty() {
             true => at += 1,
             false => (specs, what) = (fewer, found),

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::flaw::Flaw;
 use crate::law::is_live;
 use crate::laws::Figure;
 use crate::place::{State, ZONES};
 use crate::run::{Act, Ended, Run};
 use crate::script;
+use crate::trouble::Troubles;
 
 /// What each vendor may be asked by one credential of golive's: at once, and then in a second. It is a share of the vendor's
 /// limit, for the credential is not golive's alone; UptimeRobot tells only with its first answer that its plan is no free one.
@@ -33,10 +35,16 @@ pub struct Storm {
 
 /// So many applications, each with a host, a certificate and a monitor, all applied at one moment.
 pub fn of(applications: usize) -> Storm {
+    with(applications, None)
+}
+
+/// The same, where the operator has a bug.
+pub fn with(applications: usize, flaw: Option<Flaw>) -> Storm {
     let manifests: Vec<Value> = (0..applications).map(application).collect();
     let ground = manifests.first().map(script::ground).unwrap_or_default();
     let script = [Act::AtOnce(ground.into_iter().chain(manifests.into_iter().map(Act::Apply)).collect())];
-    let ended = Run::of(&script).from(State::new());
+    let troubles = Troubles { flaw, ..Troubles::default() };
+    let ended = Run { troubles, ..Run::of(&script) }.from(State::new());
     Storm {
         refused: ended.refused.clone(),
         calls: SHARES.iter().map(|(vendor, ..)| calls(&ended, vendor)).sum(),

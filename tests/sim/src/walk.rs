@@ -1,6 +1,6 @@
 //! Random walks over specs: wherever a walk went, the world ends as if the last spec had been the first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use golive::offline::judge;
 use serde_json::{Map, Value, json};
@@ -61,6 +61,16 @@ impl Vocabulary {
         self.0.keys().collect()
     }
 
+    /// The paths of all values in all words: `routes[].path`.
+    pub fn paths(&self) -> BTreeSet<String> {
+        let of = |(place, words): (&Vec<String>, &Vec<Value>)| {
+            let below = words.iter().flat_map(paths).collect::<BTreeSet<_>>();
+            let place = place.join(".");
+            below.into_iter().map(move |path| format!("{place}{path}"))
+        };
+        self.0.iter().flat_map(of).collect()
+    }
+
     /// A spec with one change: a word put in or taken out.
     fn change(&self, spec: &Value, chance: &mut Chance) -> Value {
         let places = self.places();
@@ -77,18 +87,21 @@ impl Vocabulary {
         next
     }
 
-    /// A walk from an object: itself, and so many steps.
+    /// A walk from an object: itself, and so many steps; fewer where no word leads on.
     pub fn walk(&self, saas: &Value, seed: u64, length: usize) -> Vec<Value> {
-        let mut chance = Chance(seed);
+        // The same seed leads elsewhere from another object.
+        let name = saas["metadata"]["name"].as_str().unwrap_or_default();
+        let mut chance =
+            Chance(name.bytes().fold(seed, |mixed, byte| mixed.wrapping_mul(31).wrapping_add(byte.into())));
         let mut specs = vec![saas.clone()];
-        for at in 0..length {
-            specs.push(self.step(&specs[at], &mut chance));
+        for _ in 0..length {
+            specs.extend(specs.last().and_then(|last| self.step(last, &mut chance)));
         }
         specs
     }
 
-    /// The next spec of a walk: some changes that together leave it valid.
-    pub fn step(&self, saas: &Value, chance: &mut Chance) -> Value {
+    /// The next spec of a walk: some changes that together leave it valid, and not what it was.
+    pub fn step(&self, saas: &Value, chance: &mut Chance) -> Option<Value> {
         for _ in 0..200 {
             let mut spec = saas["spec"].clone();
             for _ in 0..=chance.below(3) {
@@ -97,10 +110,10 @@ impl Vocabulary {
             let emptied = empties(&saas["spec"], &spec);
             let next = with_spec(saas, spec);
             if !emptied && next != *saas && judge::faults(&next, Some(saas)).is_empty() {
-                return next;
+                return Some(next);
             }
         }
-        saas.clone()
+        None
     }
 }
 
@@ -113,6 +126,18 @@ fn empties(old: &Value, new: &Value) -> bool {
                 || new.iter().any(|(name, value)| old.get(name).is_some_and(|old| empties(old, value)))
         }
         _ => false,
+    }
+}
+
+/// The paths of all values in a value: `.path` in an object, `[]` for what a list holds.
+pub fn paths(value: &Value) -> BTreeSet<String> {
+    let below = |name: String, inner: &Value| paths(inner).into_iter().map(move |path| format!("{name}{path}"));
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            map.iter().flat_map(|(name, inner)| below(format!(".{name}"), inner)).collect()
+        }
+        Value::Array(items) if !items.is_empty() => items.iter().flat_map(|item| below("[]".into(), item)).collect(),
+        _ => BTreeSet::from([String::new()]),
     }
 }
 

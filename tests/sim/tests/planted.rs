@@ -6,6 +6,7 @@ use sim::flaw::Flaw;
 use sim::laws::{farewell, go_live, subjects};
 use sim::run::Run;
 use sim::search::{Budget, Case, strangers};
+use sim::storm;
 use sim::trouble::{Rule, Trouble, Troubles};
 
 /// The breaches of a run of a case with these troubles, with the bug and without.
@@ -32,14 +33,17 @@ fn an_intermediate_state_rows_without_a_finalizer_outlive_their_object() {
     let (_, live) = go_live(&subjects()[0]);
     let (case, _) = farewell(&subjects()[0], live.state);
     let script = &case.script;
-    let troubles = Troubles { flaw: Some(Flaw::Unheld), ..Troubles::default() };
-    let ended = Run { troubles, ..Run::of(script) }.from(sim::place::State::new());
-    assert!(case.breaches(&ended).iter().any(|breach| breach.starts_with("/vendors")), "{:#?}", case.breaches(&ended));
+    let [with, without] = [Some(Flaw::Unheld), None].map(|flaw| {
+        let troubles = Troubles { flaw, ..Troubles::default() };
+        case.breaches(&Run { troubles, ..Run::of(script) }.from(sim::place::State::new()))
+    });
+    assert!(with.iter().any(|breach| breach.starts_with("/vendors")), "{with:#?}");
+    assert_eq!(without, Vec::<String>::new());
 }
 
 #[test]
 fn a_stale_state_overwrites_what_the_vault_has_learned() {
-    caught(&shop(), Flaw::Stale, &[], "");
+    caught(&shop(), Flaw::Stale, &[], "never came to rest");
 }
 
 #[test]
@@ -77,4 +81,11 @@ fn an_object_of_somebody_elses_that_is_merged_with_is_seen() {
     let [with, without] = [Some(Flaw::Merges), None].map(|flaw| case.beside(&account, flaw, budget).breaches);
     assert!(with[0].what.iter().any(|breach| breach.contains("became")), "{with:#?}");
     assert_eq!((account.len(), without.len()), (1, 0), "{without:#?}");
+}
+
+#[test]
+fn a_vendor_that_is_pressed_refuses() {
+    let [with, without] = [Some(Flaw::Presses), None].map(|flaw| storm::with(12, flaw));
+    assert!(with.refused.len() > 5, "{:?}", with.refused);
+    assert!(without.live && without.refused.is_empty(), "{:?}", without.refused);
 }

@@ -147,6 +147,11 @@ impl Cluster {
         (version >= self.compacted).then(|| &self.changes[from..])
     }
 
+    /// All changes that are known.
+    pub fn history(&self) -> &[Change] {
+        &self.changes
+    }
+
     /// Whether a resource is served.
     pub fn serves(&self, resource: &Resource) -> bool {
         !self.absent.contains(resource.kind)

@@ -171,7 +171,7 @@ impl Asker {
 
     /// Most often a whole valid spec; sometimes only a part of one, or none that the schema takes.
     fn application(&mut self) -> Value {
-        self.saas = self.words.step(&self.saas, &mut self.chance);
+        self.saas = self.words.step(&self.saas, &mut self.chance).unwrap_or_else(|| self.saas.clone());
         let spec = match self.chance.below(8) {
             0 => json!({"replicas": 1 + self.chance.below(4)}),
             1 => json!({"env": {self.one(&["A", "B"]): self.one(&["1", "2"])}}),
