@@ -82,11 +82,12 @@ impl Child {
     /// What passes need of an object.
     pub fn new(kind: Kind, object: DynamicObject) -> Self {
         let label = object.labels().get(PART);
+        let part = Part::ALL.into_iter().find(|part| label.is_some_and(|label| label == part.word()));
         let owner = owner(&object);
         Child {
             name: object.name_any().into(),
             uid: object.uid().unwrap_or_default().into(),
-            part: Part::ALL.into_iter().find(|part| label.is_some_and(|label| label == part.word())),
+            part,
             generation: object.metadata.generation,
             made: object.creation_timestamp().map(|time| time.0),
             going: object.metadata.deletion_timestamp.is_some(),
@@ -100,7 +101,7 @@ impl Child {
             entry: entry_of_making(&object),
             version: version(&object),
             facts: facts(kind, &object),
-            whole: Mutex::new(whole(object, owner.is_some())),
+            whole: Mutex::new(whole(object, owner.is_some() && part.is_some())),
             owner,
             admitted: None,
             strays: AtomicBool::new(false),
@@ -195,7 +196,10 @@ impl Admitted {
 }
 
 fn owner(object: &DynamicObject) -> Option<Box<str>> {
-    let owners = object.owner_references().iter().filter(|owner| owner.kind == "SaasDeployment");
+    let owners = object
+        .owner_references()
+        .iter()
+        .filter(|owner| owner.kind == "SaasDeployment" && owner.api_version.starts_with("golive.dev/"));
     owners.map(|owner| owner.uid.as_str().into()).next()
 }
 
@@ -236,9 +240,16 @@ fn facts(kind: Kind, object: &DynamicObject) -> Box<[(&'static str, Value)]> {
         Kind::ControllerRevision => &["/revision"],
         _ => &[],
     };
-    let found = places.iter().filter_map(|place| Some((*place, object.data.pointer(place)?.clone())));
+    let found = places.iter().filter_map(|place| Some((*place, ours(object.data.pointer(place)?, place))));
     let annotated = matches!(kind, Kind::Deployment | Kind::Job).then(|| ("/metadata/annotations", own(object)));
     found.chain(annotated).collect()
+}
+
+/// A field as it is; of annotations only golive's, for others' may be long.
+fn ours(value: &Value, place: &str) -> Value {
+    let Some(all) = value.as_object().filter(|_| place.ends_with("/annotations")) else { return value.clone() };
+    let ours = all.iter().filter(|(key, _)| key.starts_with("golive.dev/"));
+    Value::Object(ours.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
 /// The annotations of golive's, but for that which has a field of its own.
@@ -269,7 +280,7 @@ mod tests {
             "metadata": {
                 "name": "web", "namespace": "n", "uid": "u", "resourceVersion": "9", "generation": 2,
                 "labels": {PART: "app"}, "annotations": {APPLIED: "hash"},
-                "ownerReferences": [{"apiVersion": "v", "kind": "SaasDeployment", "name": "o", "uid": "owner"}],
+                "ownerReferences": [{"apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment", "name": "o", "uid": "owner"}],
             },
             "spec": {"replicas": 2, "paused": false}, "status": {"availableReplicas": 1, "conditions": []},
         }))

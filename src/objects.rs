@@ -331,7 +331,8 @@ mod tests {
         let cache = Cache::default();
         let of = |uid: &str, name: &str| {
             let mut object = object(name, name, 1);
-            let owner = json!([{"apiVersion": "v", "kind": "SaasDeployment", "name": "a", "uid": uid}]);
+            let owner =
+                json!([{"apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment", "name": "a", "uid": uid}]);
             object.metadata.owner_references = serde_json::from_value(owner).unwrap();
             object
         };

@@ -58,7 +58,7 @@ pub struct Ledger {
     /// When each generated value was made.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub generated: BTreeMap<String, Timestamp>,
-    /// Generated values that no field names any more, and since when.
+    /// Values that no field names any more, and since when.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unnamed: BTreeMap<String, Timestamp>,
     /// Webhook endpoints, by slot.
@@ -168,7 +168,7 @@ pub enum Note {
     Drop(String),
     /// A value was generated at this time.
     Generated(String, Timestamp),
-    /// No field names a generated value since then; `None`: one does again.
+    /// No field names a value since then; `None`: one does again.
     Unnamed(String, Option<Timestamp>),
     /// The state of a webhook slot; `None` forgets it.
     Webhook(String, Option<Webhook>),

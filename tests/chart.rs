@@ -61,7 +61,7 @@ fn every_kind_that_is_written_may_be_written() {
         let resource = kind.resource();
         let granted = verbs("ClusterRole", &resource.group, &resource.plural);
         let mut needed = set(&["list", "watch", "create", "patch", "delete"]);
-        if kind == Kind::ServiceAccount {
+        if [Kind::ServiceAccount, Kind::PersistentVolumeClaim].contains(&kind) {
             needed.remove("delete");
         }
         assert!(granted.is_superset(&needed), "{}: {granted:?}", resource.plural);

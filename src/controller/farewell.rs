@@ -30,7 +30,8 @@ pub async fn pass(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     let plan = plan(saas, &world);
     let done = observer.apply(ask, &plan).await;
     let left = left_behind(&plan, &done);
-    if !left.is_empty() && is_within_time(ask) {
+    // What is to stay would go with the object: that is waited for however long it takes.
+    if !left.is_empty() && (is_within_time(ask) || plan.retains()) {
         tell(context, ask, report(ask, &plan, &done)).await?;
         return Ok(Action::requeue(LOOK));
     }

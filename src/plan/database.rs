@@ -10,15 +10,16 @@ use crate::kinds::Kind;
 
 /// Plans the database's volume.
 pub fn plan(ask: Ask<'_>) -> Option<Verdict> {
-    let database = ask.saas.spec.database.as_ref()?;
+    let Some(database) = &ask.saas.spec.database else { return let_stay(ask) };
     Some(match &database.sqlite {
         Some(sqlite) => Ok(ask.volume(sqlite)),
         None => Err(super::unsupported::hold("database.postgres")),
     })
 }
 
-/// At the end of a SaasDeployment, takes from it a claim that is to outlive it: one that was made when it was not.
-pub fn farewell(ask: Ask<'_>) -> Option<Verdict> {
+/// Takes from a SaasDeployment a claim that is to outlive it, and was made when it was not: where no block declares it any more,
+/// and, at the latest, at the end.
+pub fn let_stay(ask: Ask<'_>) -> Option<Verdict> {
     let (kind, name) = (Kind::PersistentVolumeClaim, ask.volume_name());
     let claim = ask.world.children.find(kind, &name)?;
     let goes_along = ask.saas.metadata.uid.as_ref().is_some_and(|uid| claim.belongs_to(uid));

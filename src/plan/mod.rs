@@ -300,6 +300,11 @@ impl Plan {
         self.parts.values().flatten().flat_map(|steps| &steps.actions)
     }
 
+    /// Whether something is still to be kept from going with the object.
+    pub fn retains(&self) -> bool {
+        self.actions().any(|action| matches!(action, Action::Retain { .. }))
+    }
+
     /// Whether it makes records under names that may have become somebody else's since the zone was listed.
     pub fn claims_names(&self) -> bool {
         let claims = |change: &Change<Record>| matches!(change, Change::Create(row) if row.kind != RecordType::Txt);
@@ -362,7 +367,7 @@ impl Ask<'_> {
             Part::Monitors => monitors::farewell(self),
             Part::Payments => payments::farewell(self),
             Part::Dns => dns::farewell(self),
-            Part::Database => database::farewell(self),
+            Part::Database => database::let_stay(self),
             _ => None,
         };
         verdict.map(|verdict| verdict.map(|steps| Steps { left: self.left(part), ..steps }))

@@ -229,7 +229,7 @@ impl Ask<'_> {
 
     /// The stages before the roll-out, strictly one after the other: `Some` once all are done, as for the proven revision.
     fn before_rollout(self, release: &Release, steps: &mut Steps) -> Option<()> {
-        steps.or_wait(self.is_complete())?;
+        steps.or_wait(self.is_complete().and_then(|()| self.volume_stays()))?;
         if self.is_proven() {
             return Some(());
         }
@@ -388,7 +388,7 @@ impl Ask<'_> {
     }
 
     /// Whether every workload runs this revision. Until it is declared, the pods that are rolled out are the old ones.
-    fn is_up(self) -> Result<(), Hold> {
+    pub(super) fn is_up(self) -> Result<(), Hold> {
         self.workloads().iter().try_for_each(|workload| self.runs(workload))
     }
 

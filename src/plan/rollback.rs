@@ -70,7 +70,8 @@ impl Ask<'_> {
             .as_ref()
             .is_ok_and(|vault| vault.ledger.release.as_ref().is_some_and(|release| release.failure.is_some()));
         match (self.came_late(), self.late_pods()) {
-            (Some(why), _) if fallback => steps.wait(self.late(why)),
+            // Where the proven one could not run in its place, it may have come up after all.
+            (Some(why), _) if fallback && self.is_up().is_err() => steps.wait(self.late(why)),
             (None, Some(why)) if fallback => steps.note(Note::Late(self.revision(), why)),
             _ if noted => steps.note(Note::Retry),
             _ => {}

@@ -26,7 +26,7 @@ const PLACEHOLDERS: [&str; 9] = [
 ];
 /// Whole values that are no secret.
 const DEFAULTS: [&str; 8] = ["secret", "password", "default", "admin", "dev", "test", "none", "null"];
-/// How long a generated value is kept that no field names any more: an entry may be missing by mistake.
+/// How long a value is kept that no field names any more: an entry may be missing by mistake.
 const REGRET: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The least length of a key that signs sessions or tokens.
 const KEY_CHARACTERS: usize = 32;
@@ -108,14 +108,13 @@ impl Ask<'_> {
         rotate.env.iter().find(|env| !made(env))
     }
 
-    /// The notes that follow from what the spec names: what golive generated is dropped late, for nobody can make it again,
-    /// and what was encrypted with it cannot be read without.
+    /// The notes that follow from what the spec names: a value is dropped late, for nobody can make it again, and what was
+    /// encrypted with it cannot be read without.
     fn tidy(self, vault: &Vault) -> Vec<Note> {
         let (unwanted, unnamed) = (self.unwanted(vault), &vault.ledger.unnamed);
         let named = unnamed.keys().filter(|env| self.nameable_env().contains(env));
         let named: Vec<Note> = named.map(|env| Note::Unnamed(env.clone(), None)).collect();
         let left = unwanted.into_iter().filter_map(|env| match unnamed.get(&env) {
-            _ if !vault.ledger.generated.contains_key(&env) => Some(Note::Drop(env)),
             None => Some(Note::Unnamed(env, Some(self.world.now))),
             Some(since) => (self.world.now.duration_since(*since) >= REGRET).then_some(Note::Drop(env)),
         });

@@ -46,11 +46,13 @@ pub fn strays(direct: &Ended, walked: &Ended) -> Vec<String> {
     found
 }
 
-/// Whether SaasDeployments are ready as a whole, and why not. A single part may go on with what ran before.
+/// Whether SaasDeployments are ready as a whole. A single part may go on with what ran before, and of several reasons why they
+/// are not the way decides which comes first.
 fn told(objects: &Value) -> Value {
     let ours = objects.as_object().into_iter().flatten().filter(|(place, _)| place.starts_with("SaasDeployment/"));
     let conditions = ours.flat_map(|(_, drawn)| drawn["status"]["conditions"].as_array().cloned().unwrap_or_default());
-    conditions.filter(|c| ["Ready", "Reconciling", "Stalled"].iter().any(|whole| c[0] == *whole)).collect()
+    let whole = conditions.filter(|c| ["Ready", "Reconciling", "Stalled"].iter().any(|whole| c[0] == *whole));
+    whole.map(|c| json!([c[0], c[1]])).collect()
 }
 
 /// What was done, at any moment of a run, to an object of somebody else's that has the name of one of golive's; and whether
