@@ -138,15 +138,11 @@ impl Shown {
                     "json",
                 ])?;
                 let found: Value = serde_json::from_str(&found).unwrap_or_default();
-                json!(
-                    found["data"]
-                        .as_object()
-                        .into_iter()
-                        .flatten()
-                        .map(|(key, _)| key)
-                        .filter(|key| key.ends_with("_KEY"))
-                        .collect::<Vec<_>>()
-                )
+                let ledger = found["metadata"]["annotations"]["golive.dev/ledger"].as_str().unwrap_or("null");
+                // What no field names any more is kept for a while, and noted as such.
+                let unnamed = serde_json::from_str::<Value>(ledger)?["unnamed"].clone();
+                let keys = found["data"].as_object().into_iter().flatten().map(|(key, _)| key);
+                json!(keys.filter(|key| key.ends_with("_KEY") && unnamed[*key].is_null()).collect::<Vec<_>>())
             }
             Shown::Record(name, pointer) => {
                 at(&row(&stage.inventory()?["cloudflare"]["zones"]["example.com"], "name", name), pointer)
