@@ -161,7 +161,7 @@ pub async fn offer(api: &Api<DynamicObject>, (name, manager): (&str, &str), obje
 /// The object of a name as it is. An empty patch asks for no change and shows it: reading it by name would need another
 /// right. It is only tried, so that no admission webhook adds to what may be somebody else's.
 pub async fn look(api: &Api<DynamicObject>, name: &str) -> Seen<DynamicObject> {
-    let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    let params = PatchParams { dry_run: true, ..as_manager() };
     within(&format!("look at {name}"), api.patch(name, &params, &Patch::Merge(json!({})))).await
 }
 
@@ -220,9 +220,7 @@ pub async fn own_by_apply(api: &Api<DynamicObject>, name: &str, (uid, entry): (&
         {"op": "replace", "path": field("operation"), "value": "Apply"},
     ]);
     let steps = serde_json::from_value(steps).map_err(|e| Fault::Rejected(format!("{name}: {e}")))?;
-    let (params, patch) =
-        (PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }, Patch::Json::<()>(steps));
-    within(&format!("apply {name}"), api.patch(name, &params, &patch)).await
+    within(&format!("apply {name}"), api.patch(name, &as_manager(), &Patch::Json::<()>(steps))).await
 }
 
 async fn try_to_take_over(api: &Api<DynamicObject>, name: &str, uid: Option<&str>) -> Seen<DynamicObject> {
@@ -240,8 +238,12 @@ async fn merged<K>(api: &Api<K>, name: &str, body: Value) -> kube::Result<K>
 where
     K: Clone + DeserializeOwned + Debug,
 {
-    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-    api.patch(name, &params, &Patch::Merge(body)).await
+    api.patch(name, &as_manager(), &Patch::Merge(body)).await
+}
+
+/// The parameters of a patch that is no apply.
+pub fn as_manager() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }
 }
 
 /// Managed fields after a take-over: one entry of golive's with what all declared, and the others' that stay.

@@ -256,9 +256,8 @@ async fn hold(context: &Context, saas: &SaasDeployment) -> Seen<Arc<SaasDeployme
 
 async fn set_finalizers(observer: &Observer, saas: &SaasDeployment, finalizers: Vec<String>) -> Seen<SaasDeployment> {
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": saas.resource_version()}});
-    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
     let api = api_of(observer, saas);
-    within("set finalizers", api.patch(&saas.name_any(), &params, &Patch::Merge(patch))).await
+    within("set finalizers", api.patch(&saas.name_any(), &cluster::as_manager(), &Patch::Merge(patch))).await
 }
 
 /// Writes the status where it changed, and tells what happened; gives when to look again.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::objects::api;
 use super::{former, is_of_former, is_owned};
-use crate::cluster;
+use crate::cluster::{self, MANAGER};
 use crate::compare::Strays;
 use crate::fault::{Fault, Seen};
 use crate::objects::{MANAGED_BY, OWNER, taken};
@@ -65,6 +65,6 @@ async fn meet(
 /// Whether the watches bring it as this SaasDeployment's. Somebody may have taken golive's labels off what is.
 fn is_followed(ask: Ask<'_>, found: &DynamicObject) -> bool {
     let labels = found.labels();
-    labels.get(MANAGED_BY).is_some_and(|by| by == "golive")
+    labels.get(MANAGED_BY).is_some_and(|by| by == MANAGER)
         && labels.get(OWNER).is_some_and(|owner| *owner == ask.name())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Ask, Part};
 use crate::fault::Seen;
 use crate::rows::{Held, Id, is_within};
-use crate::vault::{Ledger, Remembered};
+use crate::vault::Remembered;
 use crate::world::{HostedZone, Table, left_at};
 
 impl Ask<'_> {
@@ -17,10 +17,6 @@ impl Ask<'_> {
             Part::Monitors => [self.left_monitors(), self.left_projects()].concat(),
             _ => Vec::new(),
         }
-    }
-
-    fn ledger(&self) -> Option<&Ledger> {
-        self.world.vault.as_ref().ok().map(|vault| &vault.ledger)
     }
 
     /// Our rows of a table, in words; nothing where it cannot be seen.

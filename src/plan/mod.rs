@@ -31,7 +31,7 @@ use crate::api::SaasDeployment;
 use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::rows::{Change, Endpoint, Monitor, Project, Record, RecordType, Zone};
-use crate::vault::Note;
+use crate::vault::{Ledger, Note};
 use crate::vendors::acme::is_proof;
 use crate::world::{Origin, World};
 
@@ -353,6 +353,11 @@ impl Ask<'_> {
             Part::Monitors => monitors::plan(self),
             Part::Cache | Part::Workers | Part::Mail | Part::Gates => unsupported::plan(self, part),
         }
+    }
+
+    /// What was done, where that can be read.
+    fn ledger(&self) -> Option<&Ledger> {
+        self.world.vault.as_ref().ok().map(|vault| &vault.ledger)
     }
 
     /// Keeps everything of a part as it is, also what the spec does not name any more.

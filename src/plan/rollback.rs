@@ -29,7 +29,7 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
 impl Ask<'_> {
     /// The revision that was proven last.
     pub fn proven(&self) -> Option<&str> {
-        self.world.vault.as_ref().ok()?.ledger.proven.as_deref()
+        self.ledger()?.proven.as_deref()
     }
 
     /// Whether that is the one of the spec.
@@ -56,7 +56,7 @@ impl Ask<'_> {
 
     /// Why pods of the revision of the spec did not come up in time, where that was noted.
     fn came_late(&self) -> Option<&str> {
-        let release = self.world.vault.as_ref().ok()?.ledger.release.as_ref()?;
+        let release = self.ledger()?.release.as_ref()?;
         release.failure.as_deref().filter(|_| release.revision == self.revision())
     }
 
@@ -64,11 +64,8 @@ impl Ask<'_> {
     /// none gives way any more, the note goes: who wants it back tries again.
     pub fn judge_pods(self, steps: &mut Steps) {
         let fallback = self.fallback().and_then(|proven| self.record_of(proven)).is_some();
-        let noted = self
-            .world
-            .vault
-            .as_ref()
-            .is_ok_and(|vault| vault.ledger.release.as_ref().is_some_and(|release| release.failure.is_some()));
+        let release = self.ledger().and_then(|ledger| ledger.release.as_ref());
+        let noted = release.is_some_and(|release| release.failure.is_some());
         match (self.came_late(), self.late_pods()) {
             // Where the proven one could not run in its place, it may have come up after all.
             (Some(why), _) if fallback && self.is_up().is_err() => steps.wait(self.late(why)),

@@ -115,8 +115,7 @@ fn leave_to_autoscalers(objects: &mut Map<String, Value>) {
 /// Values that a spec on the way named are kept for a week.
 fn leave_out_unnamed(objects: &mut Map<String, Value>, state: &State) {
     for secret in state.cluster.of_kind("Secret") {
-        let ledger = secret.value["metadata"]["annotations"]["golive.dev/ledger"].as_str().unwrap_or_default();
-        let ledger: Value = serde_json::from_str(ledger).unwrap_or_default();
+        let ledger = secrets::ledger(secret);
         let (place, unnamed) =
             (format!("Secret/{}/{}", secret.meta("namespace"), secret.meta("name")), &ledger["unnamed"]);
         let Some(drawn) = objects.get_mut(&place).filter(|_| unnamed.is_object()) else { continue };
@@ -188,8 +187,7 @@ fn stored(state: &State, part: &str) -> BTreeMap<String, String> {
     use base64::prelude::{BASE64_STANDARD, Engine};
     let mut found = BTreeMap::new();
     for secret in state.cluster.of_kind("Secret") {
-        let ledger = secret.value["metadata"]["annotations"]["golive.dev/ledger"].as_str().unwrap_or_default();
-        let ledger: Value = serde_json::from_str(ledger).unwrap_or_default();
+        let ledger = secrets::ledger(secret);
         for slot in ledger[part].as_object().into_iter().flat_map(|map| map.keys()) {
             let value = secret.value["data"][slot].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
             let text = value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();

@@ -159,14 +159,18 @@ impl Memory {
 /// The values that golive made in a vault, with the time in its ledger.
 fn held(vault: &Object) -> BTreeMap<Slot, Made> {
     let Some(name) = vault.meta("name").strip_suffix("-secrets") else { return BTreeMap::new() };
-    let ledger = text(&vault.value["metadata"]["annotations"]["golive.dev/ledger"]);
-    let ledger: Value = serde_json::from_str(ledger).unwrap_or_default();
+    let ledger = ledger(vault);
     let made = ledger["generated"].as_object().into_iter().flatten();
     let stored = made.filter_map(|(env, at)| {
         let value = vault.value["data"].get(env)?.clone();
         Some(((vault.meta("namespace").to_owned(), name.to_owned(), env.clone()), (value, text(at).parse().ok())))
     });
     stored.collect()
+}
+
+/// What a vault remembers; nothing in any other Secret.
+pub fn ledger(vault: &Object) -> Value {
+    serde_json::from_str(text(&vault.value["metadata"]["annotations"]["golive.dev/ledger"])).unwrap_or_default()
 }
 
 fn slot(saas: &Object, env: &str) -> Slot {
