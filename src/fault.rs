@@ -49,6 +49,11 @@ impl Fault {
         }
     }
 
+    /// Whether a write that came to this says something of the rows: one that a throttle or a gate kept back does not.
+    pub fn may_have_changed(&self) -> bool {
+        !matches!(self, Fault::Throttled { .. } | Fault::Denied(_))
+    }
+
     /// The same told of another account, which uses the same credential. Texts name accounts in backquotes.
     pub fn retold(self, from: &str, to: &str) -> Fault {
         let tell = |text: String| text.replace(&format!("`{from}`"), &format!("`{to}`"));

@@ -20,7 +20,7 @@ const LIMIT: Limit = Limit { per_second: 1.0, burst: 60.0 };
 /// The most that one page holds.
 const PAGE: usize = 5000;
 /// The most changes in one batch on every plan.
-const BATCH: usize = 200;
+pub const BATCH: usize = 200;
 /// The longest comment on every plan.
 const COMMENT: usize = 100;
 
@@ -168,6 +168,14 @@ pub async fn verify(transport: &Transport, access: &Access) -> Seen<()> {
     }
 }
 
+/// A change of a record, and whose the record is: those of several applications share a batch.
+pub struct Entry {
+    /// Its mark.
+    pub mark: Mark,
+    /// What is to be done.
+    pub change: Change<Record>,
+}
+
 /// The records of one zone.
 pub struct Records<'a> {
     /// How requests are made.
@@ -183,32 +191,37 @@ impl Records<'_> {
         format!("/zones/{}/dns_records{rest}", self.zone.id)
     }
 
-    /// Makes many changes at once. A batch is one transaction: where it is refused it is halved, so that one bad row
-    /// does not hold the others; the first refusal is told.
-    ///
-    /// # Errors
-    /// What could not be changed.
-    pub async fn batch(&self, mark: &Mark, changes: &[Change<Record>]) -> Seen<()> {
-        let mut open: Vec<&[Change<Record>]> = changes.chunks(BATCH).rev().collect();
-        let mut first = Ok(());
+    /// Makes many changes at once, and says of each what came of it. A batch is one transaction: where it is refused it is
+    /// halved, so that one bad row does not hold the others. Any other fault ends it: what was not sent has it too.
+    pub async fn batch(&self, entries: &[Entry]) -> Vec<Seen<()>> {
+        let mut results = vec![Ok(()); entries.len()];
+        let starts = (0..entries.len()).step_by(BATCH).rev();
+        let mut open: Vec<_> = starts.map(|start| start..entries.len().min(start + BATCH)).collect();
         while let Some(part) = open.pop() {
-            let written = match part {
-                [one] => self.one(mark, one).await,
-                many => self.together(mark, many).await,
-            };
-            match written {
+            match self.written(&entries[part.clone()]).await {
                 Err(Fault::Rejected(_)) if part.len() > 1 => {
-                    let (left, right) = part.split_at(part.len() / 2);
-                    open.extend([right, left]);
+                    let middle = part.start + part.len() / 2;
+                    open.extend([middle..part.end, part.start..middle]);
                 }
-                Err(fault @ Fault::Rejected(_)) => first = first.and(Err(fault)),
-                result => result?,
+                Err(fault @ Fault::Rejected(_)) => results[part].fill(Err(fault)),
+                Err(fault) => {
+                    results[part.start..].fill(Err(fault));
+                    break;
+                }
+                Ok(()) => {}
             }
         }
-        first
+        results
     }
 
-    async fn one(&self, mark: &Mark, change: &Change<Record>) -> Seen<()> {
+    async fn written(&self, entries: &[Entry]) -> Seen<()> {
+        match entries {
+            [one] => self.one(one).await,
+            many => self.together(many).await,
+        }
+    }
+
+    async fn one(&self, Entry { mark, change }: &Entry) -> Seen<()> {
         let draft = |row| Draft { row, mark, key: "" };
         match change {
             Change::Create(row) => self.create(draft(row)).await.map(|_| ()),
@@ -217,9 +230,9 @@ impl Records<'_> {
         }
     }
 
-    async fn together(&self, mark: &Mark, changes: &[Change<Record>]) -> Seen<()> {
+    async fn together(&self, entries: &[Entry]) -> Seen<()> {
         let (mut deletes, mut patches, mut posts) = (Vec::new(), Vec::new(), Vec::new());
-        for change in changes {
+        for Entry { mark, change } in entries {
             match change {
                 Change::Delete(id) => deletes.push(json!({"id": id})),
                 Change::Update(id, row) => {

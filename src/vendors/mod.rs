@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod cloudflare;
+pub mod commits;
 pub mod rows;
 pub mod sentry;
 pub mod snapshots;
@@ -17,7 +18,8 @@ use prometheus_client::registry::Registry;
 pub use transport::Access;
 use transport::{Reply, Transport};
 
-use self::cloudflare::Records;
+use self::cloudflare::{Entry, Records};
+use self::commits::Commits;
 use self::rows::Rows;
 use self::sentry::Projects;
 use self::snapshots::Snapshots;
@@ -28,11 +30,15 @@ use crate::outside::Outside;
 use crate::rows::{Change, Created, Draft, Endpoint, Held, Id, Mark, Monitor, Project, Provider, Record, Zone};
 use crate::world::Table;
 
+/// How long changes of records wait for those of other applications. Name servers take longer than that to follow.
+const LINGER: Duration = Duration::from_millis(200);
+
 /// All vendors. A table is listed once for all passes, again after its time or after a write of ours.
 pub struct Vendors {
     transport: Transport,
     zones: Snapshots<Vec<Zone>>,
     records: Snapshots<Vec<Held<Record>>>,
+    commits: Commits<Entry>,
     endpoints: Rows<Endpoint>,
     monitors: Rows<Monitor>,
     projects: Rows<Project>,
@@ -89,6 +95,7 @@ impl Vendors {
             transport: Transport::new(registry, outside),
             zones: Snapshots::new(fresh),
             records: Snapshots::new(fresh),
+            commits: Commits::of(cloudflare::BATCH, LINGER),
             endpoints: Rows::new(fresh, Duration::ZERO),
             monitors: Rows::new(fresh, uptimerobot::LAG),
             projects: Rows::new(fresh, Duration::ZERO),
@@ -133,7 +140,7 @@ impl Vendors {
         self.records.read_within(&in_zone(access, zone), oldest, || records.list()).await
     }
 
-    /// Changes records of a zone.
+    /// Changes records of a zone, in one request with what other passes want changed there at the same time.
     ///
     /// # Errors
     /// What could not be changed; the rest is.
@@ -145,9 +152,17 @@ impl Vendors {
         changes: Vec<Change<Record>>,
     ) -> Seen<()> {
         let records = Records { transport: &self.transport, access, zone };
-        let written = records.batch(mark, &changes).await;
-        self.records.forget(&in_zone(access, zone));
-        written
+        let entries = changes.into_iter().map(|change| Entry { mark: mark.clone(), change }).collect();
+        // Faults name the account: two accounts with one credential do not share a request.
+        let queue = format!("{}/{}", access.account, in_zone(access, zone));
+        let write = async |entries: Vec<Entry>| {
+            let written = records.batch(&entries).await;
+            if written.iter().any(|result| result.as_ref().err().is_none_or(Fault::may_have_changed)) {
+                self.records.forget(&in_zone(access, zone));
+            }
+            written
+        };
+        self.commits.commit(&queue, entries, write).await
     }
 }
 

@@ -70,10 +70,13 @@ impl<T: Row> Rows<T> {
         let created = provider.create(draft).await;
         match &created {
             Ok(created) => self.note(table, &created.id, Some(draft)),
-            Err(Fault::Lost(_)) => self.within(table, |recent| recent.doubts.push(Doubt { at: Instant::now(), row })),
-            Err(_) => {}
+            Err(fault) => {
+                if let Fault::Lost(_) = fault {
+                    self.within(table, |recent| recent.doubts.push(Doubt { at: Instant::now(), row }));
+                }
+                self.failed(table, fault);
+            }
         }
-        self.listed.forget(table);
         created
     }
 
@@ -83,10 +86,10 @@ impl<T: Row> Rows<T> {
     /// It was refused, or its outcome is not known.
     pub async fn update(&self, table: &str, provider: &impl Provider<T>, (id, draft): (&Id, Draft<'_, T>)) -> Seen<()> {
         let updated = provider.update(id, draft).await;
-        if updated.is_ok() {
-            self.note(table, id, Some(draft));
+        match updated {
+            Ok(()) => self.note(table, id, Some(draft)),
+            Err(ref fault) => self.failed(table, fault),
         }
-        self.listed.forget(table);
         updated
     }
 
@@ -96,10 +99,10 @@ impl<T: Row> Rows<T> {
     /// It was refused, or its outcome is not known.
     pub async fn delete(&self, table: &str, provider: &impl Provider<T>, id: &Id) -> Seen<()> {
         let deleted = provider.delete(id).await;
-        if deleted.is_ok() {
-            self.note(table, id, None);
+        match deleted {
+            Ok(()) => self.note(table, id, None),
+            Err(ref fault) => self.failed(table, fault),
         }
-        self.listed.forget(table);
         deleted
     }
 
@@ -117,12 +120,24 @@ impl<T: Row> Rows<T> {
         look(recent)
     }
 
+    /// Remembers a write of ours, and shows it: in a listing that lags behind anyway, or in a new one.
     fn note(&self, table: &str, id: &Id, draft: Option<Draft<'_, T>>) {
         let held = draft.map(|draft| Held { id: id.clone(), mark: Some(draft.mark.clone()), row: draft.row.clone() });
         self.within(table, |recent| {
             recent.written.retain(|written| written.id != *id);
-            recent.written.push(Written { at: Instant::now(), id: id.clone(), held });
+            recent.written.push(Written { at: Instant::now(), id: id.clone(), held: held.clone() });
         });
+        match self.lag.is_zero() {
+            true => self.listed.forget(table),
+            false => self.listed.amend(table, |rows| with_row(rows, id, held)),
+        }
+    }
+
+    /// A write that did not succeed: the listing may be the reason, or lack what the write did all the same.
+    fn failed(&self, table: &str, fault: &Fault) {
+        if fault.may_have_changed() {
+            self.listed.forget(table);
+        }
     }
 
     fn in_doubt(&self, table: &str, row: &str) -> Seen<()> {
@@ -142,6 +157,11 @@ impl<T: Row> Rows<T> {
             rows
         })
     }
+}
+
+/// The rows with another state of one of them, or without it.
+fn with_row<T: Row>(rows: &[Held<T>], id: &Id, held: Option<Held<T>>) -> Vec<Held<T>> {
+    rows.iter().filter(|row| row.id != *id).cloned().chain(held).collect()
 }
 
 #[cfg(test)]

@@ -146,6 +146,17 @@ impl<V> Snapshots<V> {
         let mut last = slot.last();
         (last.seen, last.forgotten) = (None, last.forgotten + 1);
     }
+
+    /// Tells the snapshot of a write of ours, so that it needs no new look. One that is being made now may lack the write:
+    /// it is not kept.
+    pub fn amend(&self, key: &str, change: impl FnOnce(&V) -> V) {
+        let slot = self.slot(key);
+        let mut last = slot.last();
+        last.forgotten += 1;
+        if let Some((_, Ok(seen))) = &mut last.seen {
+            *seen = Arc::new(change(seen));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -235,6 +246,18 @@ mod tests {
         assert_eq!(waits(&snapshots).await, ([20; 4], 1));
         tokio::time::advance(TOLD).await;
         assert_eq!(waits(&snapshots).await, ([20; 4], 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_is_told_of_a_write_is_not_made_anew_for_it_but_grows_old() {
+        let snapshots = Snapshots::new(Duration::from_secs(60));
+        let none = || async { Ok(Vec::new()) };
+        assert!(snapshots.read("a", none).await.unwrap().is_empty());
+        tokio::time::advance(Duration::from_secs(40)).await;
+        snapshots.amend("a", |rows| [rows.as_slice(), &[1]].concat());
+        assert_eq!(*snapshots.read("a", none).await.unwrap(), vec![1]);
+        tokio::time::advance(Duration::from_secs(21)).await;
+        assert!(snapshots.read("a", none).await.unwrap().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

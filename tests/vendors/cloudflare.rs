@@ -1,8 +1,8 @@
 //! Cloudflare: batches, tokens, texts.
 
-use golive::fault::Fault;
-use golive::rows::{Change, Held, Id, Provider, Record, RecordType};
-use golive::vendors::cloudflare::{Records, verify};
+use golive::fault::{Fault, Seen};
+use golive::rows::{Change, Held, Id, Mark, Provider, Record, RecordType};
+use golive::vendors::cloudflare::{Entry, Records, verify};
 use serde_json::json;
 
 use crate::case::{Bench, Case, Records as Table, mark, ours};
@@ -11,6 +11,11 @@ use crate::place::{CLOUDFLARE, Place, ZONE, text_of};
 
 fn client(bench: &Bench) -> Records<'_> {
     Records { transport: &bench.transport, access: &bench.access, zone: &bench.zone }
+}
+
+async fn batch(bench: &Bench, mark: &Mark, changes: &[Change<Record>]) -> Seen<()> {
+    let entries: Vec<_> = changes.iter().map(|change| Entry { mark: mark.clone(), change: change.clone() }).collect();
+    client(bench).batch(&entries).await.into_iter().collect()
 }
 
 fn address(number: usize) -> Record {
@@ -30,13 +35,13 @@ async fn many_changes_are_one_call() {
     let place = Place::start().await;
     let (bench, mark) = (Bench::of(Table, &place), mark());
     let creates: Vec<_> = (0..50).map(address).map(Change::Create).collect();
-    client(&bench).batch(&mark, &creates).await.unwrap();
+    batch(&bench, &mark, &creates).await.unwrap();
     let rows = listed(&bench).await;
     assert_eq!((rows.len(), ours(&rows).len(), writes(&place)), (50, 50, 1));
     let changed = |held: &Held<Record>| Change::Update(held.id.clone(), Record { ttl: 600, ..held.row.clone() });
     let mut changes: Vec<_> = rows[..20].iter().map(|held| Change::Delete(held.id.clone())).collect();
     changes.extend(rows[20..].iter().map(changed));
-    client(&bench).batch(&mark, &changes).await.unwrap();
+    batch(&bench, &mark, &changes).await.unwrap();
     let rows = listed(&bench).await;
     assert_eq!((rows.len(), writes(&place)), (30, 2));
     assert!(rows.iter().all(|held| held.row.ttl == 600 && held.is_of(&mark)));
@@ -47,10 +52,10 @@ async fn more_than_a_batch_holds_are_several() {
     let place = Place::start().await;
     let (bench, mark) = (Bench::of(Table, &place), mark());
     let first: Vec<_> = (0..150).map(address).map(Change::Create).collect();
-    client(&bench).batch(&mark, &first).await.unwrap();
+    batch(&bench, &mark, &first).await.unwrap();
     let deletes: Vec<_> = listed(&bench).await.into_iter().map(|held| Change::Delete(held.id)).collect();
     let second: Vec<_> = deletes.into_iter().chain((200..350).map(address).map(Change::Create)).collect();
-    client(&bench).batch(&mark, &second).await.unwrap();
+    batch(&bench, &mark, &second).await.unwrap();
     assert_eq!((listed(&bench).await.len(), writes(&place)), (150, 3), "300 changes are two batches");
 }
 
@@ -60,7 +65,11 @@ async fn one_bad_row_does_not_hold_the_others() {
     let (bench, mark) = (Bench::of(Table, &place), mark());
     let mut changes: Vec<_> = (0..20).map(address).map(Change::Create).collect();
     changes[13] = Change::Create(Record { content: "300.1.1.1".into(), ..address(13) });
-    let refused = client(&bench).batch(&mark, &changes).await.unwrap_err();
+    let entries: Vec<_> = changes.into_iter().map(|change| Entry { mark: mark.clone(), change }).collect();
+    let told = client(&bench).batch(&entries).await;
+    let refused: Vec<usize> = (0..20).filter(|at| told[*at].is_err()).collect();
+    assert_eq!(refused, [13], "{told:?}");
+    let refused = told[13].clone().unwrap_err();
     assert!(matches!(refused, Fault::Rejected(_)));
     assert!(text_of(&refused).contains("valid IPv4 address"), "{refused}");
     assert_eq!(listed(&bench).await.len(), 19);
@@ -74,8 +83,8 @@ async fn a_batch_goes_on_where_others_have_done_a_part_of_it() {
     let made = client(&bench).create(draft(&address(1), &mark)).await.unwrap();
     let gone = Change::Delete(Id("0".repeat(32)));
     let changes = [gone, Change::Delete(made.id), Change::Create(address(2)), Change::Create(address(3))];
-    client(&bench).batch(&mark, &changes).await.unwrap();
-    client(&bench).batch(&mark, &changes).await.unwrap();
+    batch(&bench, &mark, &changes).await.unwrap();
+    batch(&bench, &mark, &changes).await.unwrap();
     assert_eq!(listed(&bench).await.len(), 2);
 }
 
@@ -172,9 +181,9 @@ async fn records_of_types_that_golive_does_not_know_survive() {
     let before = listed(&bench).await;
     assert_eq!((before[0].row.kind.clone(), before[0].mark.clone()), (RecordType::Other("CAA".into()), None));
     let creates: Vec<_> = (0..5).map(address).map(Change::Create).collect();
-    client(&bench).batch(&mark, &creates).await.unwrap();
+    batch(&bench, &mark, &creates).await.unwrap();
     let deletes: Vec<_> = ours(&listed(&bench).await).into_iter().map(|held| Change::Delete(held.id)).collect();
-    client(&bench).batch(&mark, &deletes).await.unwrap();
+    batch(&bench, &mark, &deletes).await.unwrap();
     assert_eq!(listed(&bench).await, before);
 }
 
@@ -185,7 +194,7 @@ async fn a_mark_that_is_longer_than_a_comment_is_still_ours() {
     let long = golive::rows::Mark { label: "ü".repeat(200), ..mark() };
     client(&bench).create(draft(&Table.row(), &long)).await.unwrap();
     let creates: Vec<_> = (0..2).map(address).map(Change::Create).collect();
-    client(&bench).batch(&long, &creates).await.unwrap();
+    batch(&bench, &long, &creates).await.unwrap();
     let rows = listed(&bench).await;
     assert_eq!((rows.len(), ours(&rows).len()), (3, 3));
 }
@@ -196,8 +205,8 @@ async fn a_batch_without_an_answer_is_lost_and_may_be_repeated() {
     let (bench, mark) = (Bench::of(Table, &place), mark());
     let creates: Vec<_> = (0..5).map(address).map(Change::Create).collect();
     place.fault("cloudflare", "POST", &json!({"kind": "lost"}));
-    let lost = client(&bench).batch(&mark, &creates).await.unwrap_err();
+    let lost = batch(&bench, &mark, &creates).await.unwrap_err();
     assert!(matches!(lost, Fault::Lost(_)), "{lost:?}");
-    client(&bench).batch(&mark, &creates).await.unwrap();
+    batch(&bench, &mark, &creates).await.unwrap();
     assert_eq!(ours(&listed(&bench).await).len(), 5);
 }
