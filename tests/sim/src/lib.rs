@@ -3,11 +3,13 @@
 //! In reading order: [`cluster`] (a model of the API server), [`nature`] (kubelet and controllers), [`authority`] (a CA
 //! that speaks ACME), [`place`] (all of it with the vendors, as one value that can be copied), [`run`] (the operator in
 //! a place, until nothing changes any more), [`law`] and [`secrets`] (what must hold afterwards), [`search`] (the
-//! plans that try to break it; [`walk`] and [`words`] make the ways over specs), [`storm`] (many applications at once), [`laws`] (all of them, by id); and [`story`], which tells a run in words.
+//! plans that try to break it; [`walk`] and [`words`] make the ways over specs), [`storm`] (many applications at once) and [`drift`]
+//! (what others undo at a vendor), [`laws`] (all of them, by id); and [`story`], which tells a run in words.
 
 pub mod authority;
 pub mod cluster;
 pub mod doors;
+pub mod drift;
 pub mod flaw;
 pub mod law;
 pub mod laws;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use sim::drift;
 use sim::laws::{self, Effort, Figure, Finding};
 use sim::page::page;
 use sim::search::Budget;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     let findings = laws::of(&wanted, effort, budget);
     let mut figures = laws::figures(&findings, began.elapsed());
     figures.extend(storm::figures());
+    figures.push(drift::figure());
     figures.iter().for_each(line);
     findings.iter().for_each(tell);
     write(&cli.report, &laws::report(&figures).to_string());

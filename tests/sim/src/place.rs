@@ -48,7 +48,13 @@ impl Default for State {
 impl State {
     /// A cluster with accounts at every vendor and nothing else.
     pub fn new() -> State {
-        let vendors = Vendors::new(&Config::local("unused", seed()));
+        let allowed: Vec<String> = ZONES.iter().flat_map(|zone| [(*zone).to_owned(), format!("*.{zone}")]).collect();
+        State::with_zones(&ZONES.map(str::to_owned), &allowed)
+    }
+
+    /// The same with other zones, and the names that applications may have in them.
+    pub fn with_zones(zones: &[String], allowed: &[String]) -> State {
+        let vendors = Vendors::new(&Config::local("unused", seed(zones)));
         let mut state = State {
             cluster: Cluster::default(),
             vendors,
@@ -59,7 +65,7 @@ impl State {
             step: 0,
         };
         let system = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}});
-        for object in [vec![system], definitions(), secrets(), accounts()].concat() {
+        for object in [vec![system], definitions(), secrets(), accounts(allowed)].concat() {
             state.apply(&object, "platform");
         }
         state
@@ -106,7 +112,7 @@ impl State {
     /// The vendor refuses it: the test is wrong.
     pub fn call(&mut self, vendor: &str, line: &str, body: &Value) -> Value {
         let (method, path) = line.split_once(' ').unwrap_or(("GET", line));
-        let seed = seed();
+        let seed = seed(&[]);
         let token = match vendor {
             "cloudflare" => &seed.cloudflare.tokens[0],
             "stripe" => &seed.stripe.live,
@@ -145,8 +151,16 @@ impl State {
 
     /// Where the records of each zone are.
     fn record_tables(&mut self) -> Vec<String> {
-        let zones = self.call("cloudflare", "GET /client/v4/zones", &Value::Null);
-        let ids = zones["result"].as_array().into_iter().flatten().filter_map(|zone| zone["id"].as_str());
+        let mut zones: Vec<Value> = Vec::new();
+        for page in 1.. {
+            let line = format!("GET /client/v4/zones?per_page=50&page={page}");
+            let answer = self.call("cloudflare", &line, &Value::Null);
+            zones.extend(answer["result"].as_array().into_iter().flatten().cloned());
+            if answer["result_info"]["total_count"].as_u64().is_none_or(|total| zones.len() as u64 >= total) {
+                break;
+            }
+        }
+        let ids = zones.iter().filter_map(|zone| zone["id"].as_str());
         ids.map(|id| format!("/client/v4/zones/{id}/dns_records")).collect()
     }
 
@@ -205,13 +219,13 @@ pub fn view(vendors: &Vendors) -> View<'_> {
     View { cloudflare: &vendors.cloudflare, edge: nowhere, dns: nowhere }
 }
 
-fn seed() -> Seed {
+fn seed(zones: &[String]) -> Seed {
     let name = |what: &str| format!("{CANARY}-{what}");
     Seed {
         cloudflare: CloudflareSeed {
             tokens: vec![name("cloudflare")],
             account: "0123456789abcdef0123456789abcdef".into(),
-            zones: ZONES.map(str::to_owned).to_vec(),
+            zones: zones.to_vec(),
             name_servers: vec!["ns1.vendors.test".into(), "ns2.vendors.test".into()],
         },
         stripe: StripeSeed { live: format!("sk_live_{CANARY}"), test: format!("sk_test_{CANARY}") },
@@ -234,7 +248,7 @@ fn definitions() -> Vec<Value> {
 }
 
 fn secrets() -> Vec<Value> {
-    let seed = seed();
+    let seed = seed(&[]);
     let s3 = [("AWS_ACCESS_KEY_ID", format!("{CANARY}-s3-id")), ("AWS_SECRET_ACCESS_KEY", format!("{CANARY}-s3-key"))];
     vec![
         secret("cloudflare", &[("token", seed.cloudflare.tokens[0].clone())]),
@@ -251,14 +265,13 @@ fn account(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "golive.dev/v1alpha1", "kind": "ProviderAccount", "metadata": {"name": name}, "spec": spec})
 }
 
-fn accounts() -> Vec<Value> {
+fn accounts(allowed: &[String]) -> Vec<Value> {
     let key = |name: &str, key: &str| json!({"name": name, "key": key});
     let cloudflare = json!({
         "accountId": "0123456789abcdef0123456789abcdef", "endpoint": "https://cloudflare.test/client/v4",
         "tokenSecret": key("cloudflare", "token"),
     });
-    let domains: Vec<String> = ZONES.iter().flat_map(|zone| [(*zone).to_owned(), format!("*.{zone}")]).collect();
-    let tenants = json!({"namespaces": {"matchLabels": {"golive.dev/tenant": "yes"}}, "domains": domains});
+    let tenants = json!({"namespaces": {"matchLabels": {"golive.dev/tenant": "yes"}}, "domains": allowed});
     let stripe =
         |mode: &str, k: &str| json!({"mode": mode, "endpoint": "https://stripe.test", "keySecret": key("stripe", k)});
     let uptime = json!({"endpoint": "https://uptimerobot.test/v3", "keySecret": key("uptimerobot", "api-key")});

@@ -16,21 +16,36 @@ const SHARES: [(&str, f64, f64); 2] = [("cloudflare", 60.0, 1.0), ("uptimerobot"
 /// As many as fit into the free zones and the plan.
 pub const APPLICATIONS: usize = 48;
 
-/// A record and its proof in one request, the proof's end, a monitor; and a share of the listings that follow writes.
-const EACH: f64 = 4.8;
+/// What a change of a table costs beside itself: it is listed anew before names are claimed, and after them.
+const OVER: f64 = 1.5;
+/// The most changes that Cloudflare takes in one request.
+const BATCH: usize = 200;
 
 /// What came of it.
 pub struct Storm {
     /// Requests that a vendor refused as too many.
     pub refused: Vec<String>,
-    /// Requests to vendors that grow with the applications.
-    pub calls: usize,
+    /// Requests to each vendor, beside the least that do.
+    pub calls: Vec<(&'static str, usize, usize)>,
     /// Seconds from the first application until the last write.
     pub seconds: f64,
-    /// The least time in seconds in which as many requests pass as were made until then.
+    /// The least time in seconds in which golive's share of the limits lets the least requests pass.
     pub least: f64,
     /// Whether every application went live.
     pub live: bool,
+}
+
+impl Storm {
+    /// Requests over the fewest.
+    fn over(&self) -> f64 {
+        let sum = |of: fn(&(&str, usize, usize)) -> usize| self.calls.iter().map(of).sum::<usize>() as f64;
+        sum(|calls| calls.1) / sum(|calls| calls.2)
+    }
+
+    fn told(&self) -> String {
+        let each = self.calls.iter().map(|(vendor, calls, fewest)| format!("{vendor} {calls} for {fewest}"));
+        each.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// So many applications, each with a host, a certificate and a monitor, all applied at one moment.
@@ -47,9 +62,9 @@ pub fn with(applications: usize, flaw: Option<Flaw>) -> Storm {
     let ended = Run { troubles, ..Run::of(&script) }.from(State::new());
     Storm {
         refused: ended.refused.clone(),
-        calls: SHARES.iter().map(|(vendor, ..)| calls(&ended, vendor)).sum(),
+        calls: SHARES.map(|(vendor, ..)| (vendor, calls(&ended, vendor), fewest(vendor, applications))).into(),
         seconds: ended.writes.last().map_or(0.0, |write| write.time.as_secs_f64()),
-        least: SHARES.iter().map(|share| least(&ended, share)).fold(0.0, f64::max),
+        least: SHARES.map(|share| least(share, applications)).into_iter().fold(0.0, f64::max),
         live: ended.rests && is_live(&ended.state),
     }
 }
@@ -58,21 +73,21 @@ pub fn with(applications: usize, flaw: Option<Flaw>) -> Storm {
 pub fn figures() -> Vec<Figure> {
     let (one, storm) = (of(1), of(APPLICATIONS));
     let over = storm.seconds / (storm.least + one.seconds);
-    let each = storm.calls as f64 / APPLICATIONS as f64;
+    let total: usize = storm.calls.iter().map(|(_, calls, _)| calls).sum();
     let figure = |id, what, goal: String, figure, passes| Figure { id, what, goal, figure, passes };
     vec![
         figure(
             "P4",
-            "a storm of applications: requests to vendors for each, listings included",
-            format!("at most {EACH}"),
-            format!("{each:.1}"),
-            storm.live && each <= EACH,
+            "a storm of applications: requests to vendors, over the fewest that could do",
+            format!("at most {OVER}"),
+            format!("{:.2} ({})", storm.over(), storm.told()),
+            storm.live && storm.over() <= OVER,
         ),
         figure(
             "P5",
             "requests that vendors refuse as too many",
             "0".into(),
-            format!("{} of {}, {APPLICATIONS} applications", storm.refused.len(), storm.calls),
+            format!("{} of {}, {APPLICATIONS} applications", storm.refused.len(), total),
             storm.live && storm.refused.is_empty(),
         ),
         figure(
@@ -105,9 +120,20 @@ fn calls(ended: &Ended, vendor: &str) -> usize {
     until.filter(|(_, what)| what.split(' ').nth(1) == Some(vendor)).count()
 }
 
-/// How long a vendor's share takes for them.
-fn least(ended: &Ended, (vendor, burst, rate): &(&str, f64, f64)) -> f64 {
-    (calls(ended, vendor) as f64 - burst).max(0.0) / rate
+/// The fewest requests that bring so many applications up, where each is known to be needed: a listing of each table; of each
+/// zone the records with their proofs, and the end of the proofs, as many in a request as it takes; each monitor by itself.
+fn fewest(vendor: &str, applications: usize) -> usize {
+    let zones = applications.min(ZONES.len());
+    let batches = (2 * applications.div_ceil(zones)).div_ceil(BATCH) + applications.div_ceil(zones).div_ceil(BATCH);
+    match vendor {
+        "cloudflare" => 1 + zones * (1 + batches),
+        _ => 2 + applications,
+    }
+}
+
+/// How long a vendor's share takes for the fewest requests.
+fn least((vendor, burst, rate): (&str, f64, f64), applications: usize) -> f64 {
+    (fewest(vendor, applications) as f64 - burst).max(0.0) / rate
 }
 
 #[cfg(test)]
@@ -121,6 +147,6 @@ mod tests {
         assert_eq!(storm.refused, Vec::<String>::new());
         let least = storm.least + one.seconds;
         assert!(storm.seconds <= 1.05 * least, "{} s where {least} s do", storm.seconds);
-        assert!(storm.calls as f64 <= EACH * APPLICATIONS as f64, "{} calls", storm.calls);
+        assert!(storm.over() <= OVER, "{}", storm.told());
     }
 }
