@@ -1,4 +1,4 @@
-.PHONY: bench demo deny laws test test-apps lint world world-down
+.PHONY: bench demo deny laws soak test test-apps lint world world-down
 
 APPS := tests/world/apps
 
@@ -36,6 +36,11 @@ deny:
 # Any crash, any fault, any order, in a simulated world: ten minutes of search for a breach; writes docs/laws.md.
 laws:
 	cargo run --quiet --profile laws -p sim -- --pairs --page docs/laws.md
+
+# A thousand kills of the operator, and twenty minutes of everything flapping, on a real cluster: an hour and a half.
+soak:
+	KILLS=1000 cargo test --test cluster -- again_and_again
+	SOAK_SECONDS=1200 cargo test --test cluster -- everything_flapped
 
 # Speed as ratios in one run: golive beside a bare client and its peers on a real API server; writes docs/performance.md.
 bench:

@@ -7,6 +7,8 @@
 mod apps;
 #[path = "cluster/canary.rs"]
 mod canary;
+#[path = "cluster/chance.rs"]
+mod chance;
 #[path = "cluster/claims.rs"]
 mod claims;
 #[path = "cluster/csvboard.rs"]
@@ -39,6 +41,8 @@ mod rest;
 mod rights;
 #[path = "cluster/rotations.rs"]
 mod rotations;
+#[path = "cluster/soak.rs"]
+mod soak;
 #[path = "cluster/stage.rs"]
 mod stage;
 
@@ -80,7 +84,8 @@ const SIDE_BY_SIDE: &[Scenario] = &[
 /// Scenarios that need a vendor or the operator for themselves, in this order.
 const ALONE: &[Scenario] = &[
     ("a_vendor_that_is_down_holds_only_its_part_and_deletions_wait_for_it", downs::each_in_turn),
-    ("an_operator_that_is_killed_fifty_times_makes_nothing_twice", kills::fifty_times),
+    ("an_operator_that_is_killed_again_and_again_makes_nothing_twice", kills::again_and_again),
+    ("after_everything_flapped_all_is_as_if_nothing_had_been", soak::while_everything_flaps),
     ("a_server_that_forbids_throttles_or_dies_is_outlived", refusals::by_force),
     ("at_rest_nothing_is_written_and_vendors_are_only_listed", rest::nothing_is_written),
     ("every_right_is_used_and_none_is_missing", rights::are_used),

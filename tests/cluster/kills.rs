@@ -7,45 +7,64 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::apps::{self, all_blocks, hello};
+use crate::chance::{Random, dial};
 use crate::stage::{Outcome, Stage, run, until};
 
-/// How often the leader is killed, and how many applications go live meanwhile.
+/// How often the leader is killed, unless `KILLS` says so; how many kills make a round, and how many applications go live
+/// in it.
 const KILLS: u64 = 50;
+const ROUND: u64 = 50;
 const APPS: u64 = 5;
+const SPACE: &str = "kills";
 /// Where the random pauses begin.
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
-pub fn fifty_times(stage: &Stage) -> Outcome<()> {
-    stage.tenant("kills")?;
+pub fn again_and_again(stage: &Stage) -> Outcome<()> {
+    stage.tenant(SPACE)?;
     // One goes live undisturbed: what stands for it is what must stand for all others.
     go_live(stage, "calm")?;
-    stage.live("kills", "calm")?;
-    let expected = rows(stage, "calm")?;
-    let orders = orders(stage)?;
+    stage.live(SPACE, "calm")?;
+    let expected = rows(stage, SPACE, "calm")?;
     let mut random = Random(SEED);
-    for kill in 0..KILLS {
-        if kill % (KILLS / APPS) == 0 {
-            go_live(stage, &app(kill * APPS / KILLS))?;
-        }
-        let leader = leader(stage)?;
-        std::thread::sleep(Duration::from_millis(50 + random.next() % 1450));
-        kill_nine(stage, &leader)?;
+    for number in 0..dial("KILLS", KILLS).div_ceil(ROUND) {
+        round(stage, &mut random, (number, &expected)).map_err(|e| format!("round {number}: {e}"))?;
     }
-    for name in (0..APPS).map(app) {
-        stage.live("kills", &name)?;
-        // A row made twice is found and removed; a list that lags behind shows it later.
-        let same = until(Duration::from_secs(60), || Ok((rows(stage, &name)? == expected).then_some(())));
-        same.map_err(|e| format!("{e}: of {name} stand {:?}, not {expected:?}", rows(stage, &name)))?;
+    stage.kubectl(&["delete", "saas", "calm", "-n", SPACE, "--timeout=180s"]).map(drop)
+}
+
+/// Applications go live and are deleted, while every leader is killed after a moment.
+fn round(stage: &Stage, random: &mut Random, (number, expected): (u64, &[String])) -> Outcome<()> {
+    let orders = orders(stage)?;
+    let apps: Vec<String> = (0..APPS).map(|app| format!("hasty{}", number * APPS + app)).collect();
+    for kill in 0..ROUND {
+        if kill % (ROUND / APPS) == 0 {
+            go_live(stage, &apps[(kill * APPS / ROUND) as usize])?;
+        }
+        kill_after_a_moment(stage, random)?;
+    }
+    for name in &apps {
+        stage.live(SPACE, name)?;
+        stands_once(stage, (SPACE, name), expected)?;
     }
     let placed = self::orders(stage)? - orders;
-    assert!(placed <= 2 * APPS as usize, "{placed} orders for {APPS} certificates");
-    stage.kubectl(&["delete", "saas", "--all", "-n", "kills", "--timeout=180s"])?;
-    assert!((0..APPS).map(app).all(|name| rows(stage, &name).is_ok_and(|rows| rows.is_empty())));
+    assert!(placed <= 2 * apps.len(), "{placed} orders for {APPS} certificates");
+    let all: Vec<&str> = apps.iter().map(String::as_str).collect();
+    stage.kubectl(&[&["delete", "saas", "-n", SPACE, "--timeout=180s"], &all[..]].concat())?;
+    assert!(apps.iter().all(|name| rows(stage, SPACE, name).is_ok_and(|rows| rows.is_empty())));
     Ok(())
 }
 
-fn app(number: u64) -> String {
-    format!("hasty{number}")
+fn kill_after_a_moment(stage: &Stage, random: &mut Random) -> Outcome<()> {
+    let leader = leader(stage)?;
+    std::thread::sleep(Duration::from_millis(50 + random.below(1450)));
+    kill_nine(stage, &leader)
+}
+
+/// What stands at vendors for an application is what stands for one that was left alone.
+pub fn stands_once(stage: &Stage, (namespace, name): (&str, &str), expected: &[String]) -> Outcome<()> {
+    // A row made twice is found and removed; a list that lags behind shows it later.
+    let same = until(Duration::from_secs(60), || Ok((rows(stage, namespace, name)? == expected).then_some(())));
+    same.map_err(|e| format!("{e}: of {name} stand {:?}, not {expected:?}", rows(stage, namespace, name)).into())
 }
 
 /// An application with a block for every vendor, and stages that must run once.
@@ -54,11 +73,11 @@ fn go_live(stage: &Stage, name: &str) -> Outcome<()> {
     let works = json!({"command": ["/hello", "-h"]});
     spec["release"] =
         json!({"test": works, "migrate": works, "smoke": [{"name": "health", "get": "/health", "status": 200}]});
-    stage.apply(&hello("kills", name, spec))
+    stage.apply(&hello(SPACE, name, spec))
 }
 
 /// The pod that leads now.
-fn leader(stage: &Stage) -> Outcome<Value> {
+pub fn leader(stage: &Stage) -> Outcome<Value> {
     until(Duration::from_secs(60), || {
         let lease = stage.json(&["get", "lease", "golive", "-n", "golive-system"])?;
         let holder = lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
@@ -67,8 +86,8 @@ fn leader(stage: &Stage) -> Outcome<Value> {
 }
 
 /// Ends the process of a pod without a word. The pod goes too, so that its successor is not kept back for having failed
-/// so often; and the lease, which would only be free after 15 seconds: fifty times that is another test.
-fn kill_nine(stage: &Stage, pod: &Value) -> Outcome<()> {
+/// so often; and the lease, which would only be free after 15 seconds: so often that is another test.
+pub fn kill_nine(stage: &Stage, pod: &Value) -> Outcome<()> {
     let name = pod["metadata"]["name"].as_str().ok_or("no name")?;
     for process in processes_of(pod["metadata"]["uid"].as_str().ok_or("no uid")?)? {
         run(Command::new("kill").args(["-9", &process]))?;
@@ -87,8 +106,8 @@ fn processes_of(uid: &str) -> Outcome<Vec<String>> {
 }
 
 /// What stands at all vendors for an application, with `NAME` in place of its name, and without marks.
-fn rows(stage: &Stage, name: &str) -> Outcome<Vec<String>> {
-    let found = apps::rows(stage, &format!("kills/{name}"))?;
+pub fn rows(stage: &Stage, namespace: &str, name: &str) -> Outcome<Vec<String>> {
+    let found = apps::rows(stage, &format!("{namespace}/{name}"))?;
     let mut plain: Vec<String> = found.into_iter().map(|row| plain(row).to_string().replace(name, "NAME")).collect();
     plain.sort();
     Ok(plain)
@@ -110,16 +129,4 @@ fn plain(row: Value) -> Value {
 fn orders(stage: &Stage) -> Outcome<usize> {
     let log = std::fs::read_to_string(stage.world.log("pebble"))?;
     Ok(log.lines().filter(|line| line.contains("Added order")).count())
-}
-
-/// Xorshift: <https://www.jstatsoft.org/article/view/v008i14>.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
 }
