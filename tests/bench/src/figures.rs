@@ -198,6 +198,12 @@ pub struct Pure {
     pub pass_allocations: f64,
     /// Kilobytes allocated by such a pass.
     pub pass_kilobytes: f64,
+    /// Kilobytes of heap that the object is kept in, with its status.
+    #[serde(default)]
+    pub object_kilobytes: f64,
+    /// Kilobytes of heap that its children are remembered in, once each was compared.
+    #[serde(default)]
+    pub children_kilobytes: f64,
 }
 
 /// The machine it ran on.

@@ -1,6 +1,6 @@
 //! The goals of golive's speed, and what was measured of each.
 
-use crate::figures::{Figures, Foreign, Round, Standing, exponent};
+use crate::figures::{Figures, Foreign, Pure, Round, Standing, exponent};
 
 /// A goal: its number, what is measured, what is wanted, what was found.
 pub struct Goal {
@@ -105,11 +105,20 @@ fn memory(figures: &Figures) -> Vec<Goal> {
         at_most("P6", "resident memory with no application", (20.0, s.base_mib), " MiB"),
         at_most(
             "P6",
-            format!("resident memory per 1,000 applications, N = {}, k = {}", s.n, s.k),
+            format!("resident memory per 1,000 applications, N = {}, k = {}{}", s.n, s.k, heap(figures)),
             (8.0, slope),
             " MiB",
         ),
     ]
+}
+
+/// What of an application's memory is asked of the allocator.
+fn heap(figures: &Figures) -> String {
+    let told = |pure: &Pure| {
+        let (object, children) = (short(pure.object_kilobytes), short(pure.children_kilobytes));
+        format!(" (heap of one of k = {}: {object} KB for the object, {children} KB for its children)", pure.k)
+    };
+    figures.pure.as_ref().map(told).unwrap_or_default()
 }
 
 fn restart(s: &Standing) -> Vec<Goal> {

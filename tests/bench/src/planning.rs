@@ -20,10 +20,27 @@ pub const CHILDREN: usize = 20;
 
 /// What is measured of one plan, and of one pass.
 pub fn measured<T>(measure: impl Fn(&dyn Fn()) -> T) -> Option<[T; 2]> {
-    let (saas, world) = converged()?;
+    let (saas, world) = converged(CHILDREN)?;
     let planned = measure(&|| drop(black_box(plan(&saas, &world))));
     let passed = measure(&|| pass(Ask { saas: &saas, world: &world }));
     Some([planned, passed])
+}
+
+/// What golive keeps of one application of `k` children: the SaasDeployment with its status, and what it remembers of the
+/// children once each was compared.
+pub fn kept(k: usize, weigh: impl Fn(&mut dyn FnMut()) -> f64) -> Option<[f64; 2]> {
+    let (mut saas, mut world) = converged(k)?;
+    let planned = plan(&saas, &world);
+    saas.status = Some(report(Ask { saas: &saas, world: &world }, &planned, &Done::default()).status);
+    let (text, mut object) = (json!(saas).to_string(), None);
+    let saas_weighs = weigh(&mut || object = serde_json::from_str::<SaasDeployment>(&text).ok());
+    let mut before = None;
+    let children_weigh = weigh(&mut || {
+        before = filled(&saas, &world).map(|anew| std::mem::replace(&mut world.children, anew));
+        assert!(differing(Ask { saas: &saas, world: &world }, &planned).is_empty(), "all of it stands");
+    });
+    drop((object, before));
+    Some([saas_weighs + size_of::<SaasDeployment>() as f64 / 1024.0, children_weigh])
 }
 
 /// What a pass does when nothing has changed, but for looking: plan, compare with every child, report.
@@ -42,8 +59,8 @@ fn differing(ask: Ask<'_>, planned: &Plan) -> Vec<String> {
 }
 
 /// An application and a world in which all of it stands and runs.
-fn converged() -> Option<(SaasDeployment, World)> {
-    let mut saas = fleet::application(1, CHILDREN);
+fn converged(k: usize) -> Option<(SaasDeployment, World)> {
+    let mut saas = fleet::application(1, k);
     saas.metadata.uid = Some("11111111-2222-3333-4444-555555555555".into());
     saas.metadata.generation = Some(1);
     let mut world = fleet::nothing();

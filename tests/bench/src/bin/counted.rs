@@ -9,7 +9,7 @@ mod planning;
 use std::alloc::System;
 use std::process::ExitCode;
 
-use planning::measured;
+use planning::{CHILDREN, kept, measured};
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -18,14 +18,27 @@ static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> ExitCode {
     let Some([plan, pass]) = measured(allocated) else { return ExitCode::FAILURE };
+    // The first brings up what is made once.
+    let (Some(_), Some([object, children])) = (kept(CHILDREN, held), kept(CHILDREN, held)) else {
+        return ExitCode::FAILURE;
+    };
     println!(
         "{}",
         json!({
             "planAllocations": plan.0, "planKilobytes": plan.1,
             "passAllocations": pass.0, "passKilobytes": pass.1,
+            "objectKilobytes": object, "childrenKilobytes": children,
         })
     );
     ExitCode::SUCCESS
+}
+
+/// Kilobytes that are held after some work and were not before.
+fn held(work: &mut dyn FnMut()) -> f64 {
+    let region = Region::new(COUNTED);
+    work();
+    let change = region.change();
+    (change.bytes_allocated as f64 - change.bytes_deallocated as f64) / 1024.0
 }
 
 /// Allocations and kilobytes of one round; in the first, all children are compared.

@@ -7,6 +7,7 @@ mod figures;
 #[expect(dead_code, reason = "no fleet is brought up here")]
 mod fleet;
 #[path = "../planning.rs"]
+#[expect(dead_code, reason = "nothing is weighed here")]
 mod planning;
 
 use std::process::ExitCode;
