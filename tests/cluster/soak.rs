@@ -99,11 +99,11 @@ fn fault(stage: &Stage, random: &mut Random) -> Outcome<()> {
     stage.control("POST", "/faults", fault).map(drop)
 }
 
+/// The CA refuses connections for a while.
 fn authority(stage: &Stage, random: &mut Random) -> Outcome<()> {
-    match random.below(3) {
-        0 => stage.world.refuse(ACME)?,
-        _ => stage.world.admit(ACME)?,
-    }
+    stage.world.refuse(ACME)?;
+    std::thread::sleep(Duration::from_millis(random.below(5000)));
+    stage.world.admit(ACME)?;
     Ok(())
 }
 
@@ -138,7 +138,6 @@ fn server(stage: &Stage, _: &mut Random) -> Outcome<()> {
 }
 
 fn heal(stage: &Stage) -> Outcome<()> {
-    stage.world.admit(ACME)?;
     stage.control("DELETE", "/faults", json!({}))?;
     for vendor in VENDORS {
         stage.control("POST", &format!("/vendors/{vendor}/up"), json!({}))?;
