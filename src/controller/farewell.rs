@@ -103,15 +103,15 @@ async fn forget(context: &Context, saas: &SaasDeployment) {
 /// Follows an object that is gone. Where a vault is known of it that nobody let go, somebody took the finalizer off: then
 /// what stands at vendors stays, but the vault does not stand in the way of its namespace.
 pub async fn after(saas: SaasDeployment, context: &Context) {
-    forget(context, &saas).await;
-    if !context.observer.vaults.knows(&saas) {
+    let observer = &context.observer;
+    if !observer.vaults.knows(&saas) {
         return;
     }
-    context.observer.vaults.forget(&saas);
-    warn!("{} is gone without a farewell: rows of its at vendors may stay", saas.name_any());
+    observer.vaults.forget(&saas);
+    forget(context, &saas).await;
     for _ in 0..LOOKS {
-        match context.observer.let_vault_go(&saas).await {
-            Ok(true) => return,
+        match observer.let_vault_go(&saas).await {
+            Ok(true) => return warn!("{} went without a farewell: rows of its at vendors may stay", saas.name_any()),
             Ok(false) => {}
             Err(fault) => warn!("{fault}"),
         }

@@ -95,6 +95,6 @@ pub fn delete_namespace(saas: &Value) -> Act {
 pub fn bare(saas: &Value) -> Act {
     let mut bare = saas.clone();
     bare["spec"] = json!({"image": saas["spec"]["image"], "deletionPolicy": saas["spec"]["deletionPolicy"]});
-    bare["spec"].as_object_mut().map(|spec| spec.retain(|_, value| !value.is_null()));
+    bare["spec"].as_object_mut().into_iter().for_each(|spec| spec.retain(|_, value| !value.is_null()));
     Act::Apply(bare)
 }
