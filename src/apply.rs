@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use kube::ResourceExt;
 use serde_json::{Value, json};
+use tracing::warn;
 
 use crate::api::SaasDeployment;
 use crate::fault::Fault;
@@ -151,6 +152,9 @@ pub fn is_owned(saas: &SaasDeployment, object: &impl ResourceExt) -> bool {
 impl Observer {
     /// Writes what the plan calls for.
     pub async fn apply(&self, ask: Ask<'_>, plan: &Plan) -> Done {
+        if let Err(Fault::Outrun(_)) = &ask.world.vault {
+            self.make_way(ask).await;
+        }
         let vault = ask.world.vault.clone().unwrap_or_default();
         let writer = vault::Writer::new(self, ask.saas, vault);
         let mut done = Done::default();
@@ -162,6 +166,13 @@ impl Observer {
         }
         objects::prune(self, ask, plan, &mut done).await;
         done
+    }
+
+    /// Where the vault of one that had the name before is in the way and nobody lets it go any more, that is done here.
+    async fn make_way(&self, ask: Ask<'_>) {
+        if let Err(fault) = self.let_earlier_vault_go(ask.saas).await {
+            warn!("{fault}");
+        }
     }
 
     /// Writes the notes of all parts at once, before anything that relies on them. Where the object is going, nothing
@@ -178,9 +189,13 @@ impl Observer {
             }
             notes.extend(own);
         }
-        let changed: Vec<Part> = done.parts.keys().copied().collect();
+        let mut changed: Vec<Part> = done.parts.keys().copied().collect();
         let result = writer.enter(notes).await;
         let ok = result.is_ok();
+        // It could not even be held.
+        if !ok && changed.is_empty() {
+            changed.push(Part::Secrets);
+        }
         for part in changed {
             let lost = ask.world.vault.as_ref().is_ok_and(|vault| vault.version.is_none());
             let what = if lost { format!("Secret {}", ask.vault_name()) } else { "notes".to_owned() };

@@ -3,10 +3,12 @@
 mod absence;
 mod farewell;
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::{StreamExt, stream};
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -23,16 +25,13 @@ use crate::fault::{Fault, Seen};
 use crate::ground::{Ground, Plot, Site};
 use crate::kinds::Kind;
 use crate::metrics::Metrics;
-use crate::objects::{Cache, MANAGED_BY, Presence};
+use crate::objects::{Cache, FINALIZER, MANAGED_BY, Presence};
 use crate::observe::Observer;
 use crate::pace::Pace;
 use crate::patience::Patience;
 use crate::plan::{Ask, Plan, plan};
 use crate::report::{Report, Said, report};
 use crate::world::World;
-
-/// Held while anything of ours may stand outside the cluster.
-const FINALIZER: &str = "golive.dev/cleanup";
 
 /// How many objects a list brings at once. Each may weigh more than a megabyte, and a page is held as text and as objects
 /// together: of fifty that is 120 MiB at worst.
@@ -55,11 +54,20 @@ pub struct Context {
     pub pace: Pace,
 }
 
+/// The SaasDeployments that were seen to go.
+pub type Gone = UnboundedReceiver<SaasDeployment>;
+
 /// A controller of all SaasDeployments. What managers own of them is not kept: it takes more room than all else.
-pub fn of(api: Api<SaasDeployment>) -> Controller<SaasDeployment> {
+pub fn of(api: Api<SaasDeployment>) -> (Controller<SaasDeployment>, Gone) {
     let (store, writer) = reflector::store();
+    let (tell, gone) = unbounded();
     let events = watcher(api, paged()).modify(|saas| saas.managed_fields_mut().clear());
-    Controller::for_stream(events.reflect(writer).applied_objects(), store)
+    let events = events.inspect_ok(move |event| {
+        if let watcher::Event::Delete(saas) = event {
+            drop(tell.unbounded_send(saas.clone()));
+        }
+    });
+    (Controller::for_stream(events.reflect(writer).applied_objects(), store), gone)
 }
 
 fn paged() -> watcher::Config {
@@ -155,21 +163,24 @@ impl Followed {
     }
 }
 
-/// Runs passes until `stop` resolves.
+/// Runs passes until `stop` resolves, and follows those that go.
 pub async fn run(
-    controller: Controller<SaasDeployment>,
+    (controller, gone): (Controller<SaasDeployment>, Gone),
     context: Arc<Context>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    controller
-        .graceful_shutdown_on(stop)
-        .run(pass, on_error, context)
-        .for_each(|result| async {
-            if let Err(e) = result {
-                tracing::debug!("controller: {e}");
-            }
-        })
-        .await;
+    let passes = controller.graceful_shutdown_on(stop).run(pass, on_error, context.clone());
+    let passes = passes.for_each(|result| async {
+        if let Err(e) = result {
+            tracing::debug!("controller: {e}");
+        }
+    });
+    let followed = gone.for_each_concurrent(None, |saas| farewell::after(saas, &context));
+    tokio::select! {
+        biased;
+        () = passes => {}
+        () = followed.then(|()| pending()) => {}
+    }
 }
 
 fn on_error(_: Arc<SaasDeployment>, fault: &Fault, _: Arc<Context>) -> Action {

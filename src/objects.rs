@@ -21,6 +21,9 @@ pub const PART: &str = "golive.dev/part";
 /// The annotation with the hash of what was last applied.
 pub const APPLIED: &str = "golive.dev/applied";
 
+/// The finalizer of SaasDeployments, and of their vaults: held while anything of ours may stand outside the cluster.
+pub const FINALIZER: &str = "golive.dev/cleanup";
+
 /// A SaasDeployment, by namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {

@@ -22,7 +22,7 @@ use crate::accounts::Accounts;
 use crate::api::{ProviderAccount, SaasDeployment, SaasOperation};
 use crate::apply::vault::Vaults;
 use crate::config::Config;
-use crate::controller::{self, Context, Followable};
+use crate::controller::{self, Context, Followable, Gone};
 use crate::ground::{Ground, Plot};
 use crate::kinds::Kind;
 use crate::latest::Latest;
@@ -86,6 +86,8 @@ impl Assembled {
 /// The passes over all applications, which begin once this replica leads.
 struct Passes {
     controller: Controller<SaasDeployment>,
+    /// Those that go.
+    gone: Gone,
     /// Whether changes wake passes yet.
     leads: Arc<AtomicBool>,
 }
@@ -94,7 +96,7 @@ impl Passes {
     /// Begins with a pass over each application: what changed before needs no other.
     async fn run(self, context: Arc<Context>, halted: impl Future<Output = ()> + Send + Sync + 'static) {
         self.leads.store(true, Ordering::SeqCst);
-        controller::run(self.controller, context, halted).await;
+        controller::run((self.controller, self.gone), context, halted).await;
     }
 }
 
@@ -151,7 +153,7 @@ impl Operator {
 
     fn parts(self, registry: &mut Registry, tasks: &mut JoinSet<()>) -> (Arc<Context>, Passes) {
         let (cache, ground) = (Arc::new(Cache::default()), Arc::new(Ground::new(&self.config)));
-        let controller = controller::of(Api::all(self.client.clone()));
+        let (controller, gone) = controller::of(Api::all(self.client.clone()));
         let (wake, woken) = futures::channel::mpsc::unbounded();
         let leads = Arc::new(AtomicBool::new(false));
         let mut watches = Watches { tasks, wake, leads: leads.clone(), deployments: controller.store() };
@@ -198,7 +200,7 @@ impl Operator {
             pace: Pace::default(),
         });
         let config = kube::runtime::controller::Config::default().concurrency(context.observer.config.concurrency);
-        (context, Passes { controller: controller.with_config(config).reconcile_on(woken), leads })
+        (context, Passes { controller: controller.with_config(config).reconcile_on(woken), gone, leads })
     }
 
     fn accounts(&self, watches: &mut Watches<'_>) -> Accounts {

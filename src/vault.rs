@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::ledger::{Attempt, remember};
+use crate::objects::FINALIZER;
 use crate::rows::Id;
 
 /// The annotation that holds the ledger.
@@ -22,12 +23,21 @@ pub struct Vault {
     pub ledger: Ledger,
     /// The Secret's resource version; `None` where there is no Secret yet.
     pub version: Option<String>,
+    /// The Secret's finalizers, by which it stays when it is deleted.
+    pub finalizers: Vec<String>,
+    /// Whether it is being deleted: by somebody, with its namespace, or before its SaasDeployment.
+    pub going: bool,
 }
 
 impl Vault {
     /// The value under an env name.
     pub fn value(&self, env: &str) -> Option<&str> {
         self.values.get(env).map(|v| v.expose_secret())
+    }
+
+    /// Whether it would go as soon as it is deleted, and can still be held: what is being deleted takes no new finalizer.
+    pub fn is_loose(&self) -> bool {
+        !self.going && !self.finalizers.iter().any(|name| name == FINALIZER)
     }
 
     /// Takes a note into account. Returns whether it changed anything.
@@ -308,6 +318,18 @@ mod tests {
         assert_eq!(serde_json::from_str::<Ledger>(&text).unwrap(), ledger);
         let newer = r#"{"generated":{},"somethingNew":1}"#;
         assert_eq!(serde_json::from_str::<Ledger>(newer).unwrap(), Ledger::default());
+    }
+
+    #[test]
+    fn what_is_being_deleted_takes_no_finalizer_any_more() {
+        let vault = |finalizers: &[&str], going| Vault {
+            finalizers: finalizers.iter().map(|name| (*name).to_owned()).collect(),
+            going,
+            ..Vault::default()
+        };
+        assert!(vault(&[], false).is_loose() && vault(&["example.com/other"], false).is_loose());
+        assert!(!vault(&["example.com/other", FINALIZER], false).is_loose());
+        assert!(!vault(&[], true).is_loose() && !vault(&[FINALIZER], true).is_loose());
     }
 
     #[test]

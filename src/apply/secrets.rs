@@ -42,6 +42,11 @@ pub fn is_ours(saas: &SaasDeployment, secret: &Secret) -> bool {
     is_owned(saas, secret) || named()
 }
 
+/// Whether a Secret goes with a SaasDeployment that had the name before this one: what is newer than this one is of a later one.
+pub fn is_earlier(saas: &SaasDeployment, secret: &Secret) -> bool {
+    is_of_former(saas, secret) && secret.metadata.creation_timestamp <= saas.metadata.creation_timestamp
+}
+
 /// The refusal of a Secret that is not.
 pub fn not_ours(saas: &SaasDeployment, secret: &Secret) -> Fault {
     let what = format!("Secret {}", secret.name_any());

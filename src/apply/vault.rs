@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::owner_reference;
-use super::secrets::{Stands, is_ours, keep, not_ours, own};
+use super::secrets::{Stands, is_earlier, is_ours, keep, not_ours, own};
 use crate::api::SaasDeployment;
-use crate::cluster::find;
+use crate::cluster::{change, find};
 use crate::fault::{Fault, Seen};
-use crate::objects::{MANAGED_BY, OWNER};
+use crate::objects::{FINALIZER, MANAGED_BY, OWNER};
 use crate::observe::Observer;
 use crate::plan::names::joined;
 use crate::vault::{LEDGER, Ledger, Note, Vault};
@@ -70,6 +70,11 @@ impl Vaults {
     pub fn forget(&self, saas: &SaasDeployment) {
         self.map().remove(&saas.uid().unwrap_or_default());
     }
+
+    /// Whether there is one, as far as this process knows.
+    pub fn knows(&self, saas: &SaasDeployment) -> bool {
+        self.map().get(&saas.uid().unwrap_or_default()).is_some_and(|known| known.vault.version.is_some())
+    }
 }
 
 impl Observer {
@@ -83,18 +88,51 @@ impl Observer {
         if let Some(known) = self.vaults.fresh(saas, now).filter(|_| !going) {
             return Ok(known);
         }
-        let name = joined(&saas.name_any(), "secrets");
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &saas.namespace().unwrap_or_default());
+        let (api, name) = self.place(saas);
         // What somebody else keeps under the name is no reason to hold up the end.
         let found = if going { own(&api, saas, &name).await } else { find(&api, &name).await };
         let vault = found?.map_or_else(|| Ok(Vault::default()), |secret| of(secret, saas))?;
         // A write fences itself by the version that was seen; where there was none, it is looked for again each time.
         if vault.version.is_some() {
             self.vaults.keep(saas, vault.clone(), now);
-        } else {
+        } else if !going {
             self.vaults.forget(saas);
         }
         Ok(vault)
+    }
+
+    /// Where a vault is.
+    fn place(&self, saas: &SaasDeployment) -> (Api<Secret>, String) {
+        let api = Api::namespaced(self.client.clone(), &saas.namespace().unwrap_or_default());
+        (api, joined(&saas.name_any(), "secrets"))
+    }
+
+    /// Lets the vault go, or that of one which had the name before: at the end of a SaasDeployment nobody else would. Gives
+    /// whether there is one.
+    ///
+    /// # Errors
+    /// It cannot be read or written, or another wrote it in the same moment.
+    pub async fn let_vault_go(&self, saas: &SaasDeployment) -> Seen<bool> {
+        self.let_go(saas, |secret| is_ours(saas, secret) || is_earlier(saas, secret)).await
+    }
+
+    /// Lets the vault go of one that had the name before, where its end passed golive by.
+    ///
+    /// # Errors
+    /// It cannot be read or written, or another wrote it in the same moment.
+    pub async fn let_earlier_vault_go(&self, saas: &SaasDeployment) -> Seen<bool> {
+        self.let_go(saas, |secret| is_earlier(saas, secret)).await
+    }
+
+    async fn let_go(&self, saas: &SaasDeployment, may_go: impl Fn(&Secret) -> bool) -> Seen<bool> {
+        let (api, name) = self.place(saas);
+        let Some(secret) = find(&api, &name).await?.filter(may_go) else { return Ok(false) };
+        let others: Vec<&String> = secret.finalizers().iter().filter(|held| *held != FINALIZER).collect();
+        if others.len() < secret.finalizers().len() {
+            let body = json!({"metadata": {"finalizers": others, "resourceVersion": secret.resource_version()}});
+            change(&api, &name, body).await.map(|_: Secret| ())?;
+        }
+        Ok(true)
     }
 }
 
@@ -109,10 +147,11 @@ fn of(secret: Secret, saas: &SaasDeployment) -> Seen<Vault> {
             Fault::Rejected(format!("annotation {LEDGER} of Secret {name} is damaged ({e}): restore or remove it"))
         })?,
     };
-    let version = secret.resource_version();
+    let (version, going) = (secret.resource_version(), secret.metadata.deletion_timestamp.is_some());
+    let finalizers = secret.finalizers().to_vec();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned().into();
     let values = secret.data.unwrap_or_default().into_iter().map(|(env, value)| (env, text(value.0))).collect();
-    Ok(Vault { values, ledger, version })
+    Ok(Vault { values, ledger, version, finalizers, going })
 }
 
 /// The vault while a pass writes: every entry is durable before `enter` returns.
@@ -128,7 +167,8 @@ impl<'a> Writer<'a> {
         Writer { observer, saas, vault: Mutex::new(vault) }
     }
 
-    /// Enters notes; writes only if they change anything.
+    /// Enters notes; writes only if they change anything, or to hold a Secret that nobody holds: one of an earlier version, or
+    /// one whose finalizer somebody took off. Once it is deleted, that is too late.
     ///
     /// # Errors
     /// The Secret could not be written, or another wrote it since: then nothing was entered.
@@ -136,21 +176,22 @@ impl<'a> Writer<'a> {
         let mut vault = self.vault.lock().await;
         let mut next = vault.clone();
         let changes = notes.into_iter().filter(|note| next.enter(note.clone())).count();
-        if changes == 0 {
+        if changes == 0 && (vault.version.is_none() || !vault.is_loose()) {
             return Ok(false);
+        }
+        if next.is_loose() {
+            next.finalizers.push(FINALIZER.to_owned());
         }
         let written = self.write(&vault, &next).await.inspect_err(|_| self.observer.vaults.forget(self.saas))?;
         next.version = written.resource_version();
         self.observer.vaults.wrote(self.saas, next.clone(), self.observer.outside.now());
         *vault = next;
-        Ok(true)
+        Ok(changes > 0)
     }
 
     /// Writes the Secret, fenced by what was read.
     async fn write(&self, seen: &Vault, next: &Vault) -> Seen<Secret> {
-        let namespace = self.saas.namespace().unwrap_or_default();
-        let api: Api<Secret> = Api::namespaced(self.observer.client.clone(), &namespace);
-        let (name, secret) = (joined(&self.saas.name_any(), "secrets"), self.secret(next)?);
+        let ((api, name), secret) = (self.observer.place(self.saas), self.secret(next)?);
         let stands = seen.version.as_ref().map(|version| Stands { version, keys: seen.values.keys().collect() });
         keep(&api, (&name, secret), stands).await
     }
@@ -178,6 +219,7 @@ impl<'a> Writer<'a> {
                 "name": joined(&self.saas.name_any(), "secrets"),
                 "labels": {MANAGED_BY: "golive", OWNER: self.saas.name_any()},
                 "annotations": {LEDGER: ledger},
+                "finalizers": vault.finalizers,
                 "ownerReferences": [owner_reference(self.saas)],
             },
             "type": "Opaque",

@@ -6,10 +6,11 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use tracing::warn;
 
-use super::{Context, FINALIZER, say, set_finalizers, tell};
+use super::{Context, say, set_finalizers, tell};
 use crate::api::SaasDeployment;
 use crate::apply::{Done, PartDone};
 use crate::fault::{BY_ITSELF, Fault, Seen};
+use crate::objects::FINALIZER;
 use crate::plan::left::with_rows;
 use crate::plan::{Action as Change, Ask, Part, Plan, Steps, Verdict, plan};
 use crate::report::{Said, cut, report};
@@ -18,6 +19,8 @@ use crate::report::{Said, cut, report};
 const LET_GO: Duration = Duration::from_secs(15);
 /// How often an end is looked at that something holds up.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often a vault is looked for whose SaasDeployment is gone.
+const LOOKS: usize = 8;
 
 /// Takes our rows back everywhere, then lets the object go; a vendor that is gone for good does not hold it for ever.
 pub async fn pass(saas: &SaasDeployment, context: &Context) -> Result<Action, Fault> {
@@ -34,6 +37,10 @@ pub async fn pass(saas: &SaasDeployment, context: &Context) -> Result<Action, Fa
     if !left.is_empty() && (is_within_time(ask) || plan.retains()) {
         tell(context, ask, report(ask, &plan, &done)).await?;
         return Ok(Action::requeue(LOOK));
+    }
+    // First of all: nobody would know of the vault once its SaasDeployment is gone.
+    if observer.let_vault_go(saas).await? {
+        observer.vaults.forget(saas);
     }
     for (part, why) in left {
         say_left(context, ask, part, &why).await;
@@ -79,13 +86,35 @@ fn open_of(steps: &Steps, done: Option<&PartDone>) -> Vec<String> {
 }
 
 async fn release(context: &Context, saas: &SaasDeployment) -> Seen<()> {
+    forget(context, saas).await;
     let others = saas.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
-    context.metrics.gone(saas);
-    context.observer.latest.forget(saas);
-    context.observer.vaults.forget(saas);
-    context.observer.placed.lock().await.remove(&saas.uid().unwrap_or_default());
     match set_finalizers(&context.observer, saas, others).await {
         Err(Fault::Rejected(_)) => Ok(()),
         result => result.map(drop),
+    }
+}
+
+async fn forget(context: &Context, saas: &SaasDeployment) {
+    context.metrics.gone(saas);
+    context.observer.latest.forget(saas);
+    context.observer.placed.lock().await.remove(&saas.uid().unwrap_or_default());
+}
+
+/// Follows an object that is gone. Where a vault is known of it that nobody let go, somebody took the finalizer off: then
+/// what stands at vendors stays, but the vault does not stand in the way of its namespace.
+pub async fn after(saas: SaasDeployment, context: &Context) {
+    let observer = &context.observer;
+    if !observer.vaults.knows(&saas) {
+        return;
+    }
+    observer.vaults.forget(&saas);
+    forget(context, &saas).await;
+    for _ in 0..LOOKS {
+        match observer.let_vault_go(&saas).await {
+            Ok(true) => return warn!("{} went without a farewell: rows of its at vendors may stay", saas.name_any()),
+            Ok(false) => {}
+            Err(fault) => warn!("{fault}"),
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }

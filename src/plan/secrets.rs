@@ -42,7 +42,8 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
     steps.or_wait(ask.values_are_fit());
     steps.or_wait(ask.nothing_missing());
     let kept = vault.values.keys().filter(|env| !vault.ledger.unnamed.contains_key(*env)).count();
-    steps.evidence = format!("{kept} values kept, {} required and present", ask.required().len());
+    let deleted = if vault.going { "; somebody deleted them: they stay until the SaasDeployment goes" } else { "" };
+    steps.evidence = format!("{kept} values kept, {} required and present{deleted}", ask.required().len());
     Ok(steps)
 }
 

@@ -43,9 +43,16 @@ fn is_held(stage: &Stage, part: &str) -> Outcome<()> {
     Ok(())
 }
 
+/// The spec names no host any more, and the cluster deletes what belongs to the application first: the vault, which alone knows
+/// of the record, stays.
 fn deletion_waits(stage: &Stage) -> Outcome<()> {
-    stage.kubectl(&["delete", "saas", "gone", "-n", "gone", "--wait=false"])?;
-    stage.condition(("gone", "gone"), "DnsReady", ("False", "Unreachable")).map(drop)
+    stage.apply(&hello("gone", "gone", json!({"domains": []})))?;
+    stage.kubectl(&["delete", "saas", "gone", "-n", "gone", "--cascade=foreground", "--wait=false"])?;
+    stage.condition(("gone", "gone"), "DnsReady", ("False", "Unreachable"))?;
+    until(Duration::from_secs(60), || {
+        let vault = stage.json(&["get", "secret", "gone-secrets", "-n", "gone"])?;
+        Ok(vault["metadata"]["deletionTimestamp"].is_string().then_some(()))
+    })
 }
 
 /// What a deletion waited for is removed once the vendor is back; and a namespace that goes takes its rows with it.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::resource::Resource;
 use crate::cluster::write::{self, Writer};
-use crate::cluster::{Cluster, Object, second};
+use crate::cluster::{CONTENT, Cluster, Object, second};
 
 /// The address of the gateway.
 pub const ADDRESS: &str = "203.0.113.7";
@@ -41,11 +41,8 @@ fn finish(cluster: &mut Cluster, now: Timestamp) {
         inside.iter().for_each(|key| drop(cluster.delete(key, now)));
         if cluster.every().all(|(key, _)| key.1 != namespace)
             && let Some(resource) = Resource::of_kind("Namespace")
-            && let Some(found) = cluster.find(resource, "", &namespace)
         {
-            let mut value = found.value.clone();
-            value["metadata"]["finalizers"] = json!([]);
-            cluster.store(resource, value, now);
+            cluster.relieve_of(&(resource, String::new(), namespace), CONTENT, now);
         }
     }
 }
@@ -183,7 +180,7 @@ fn pod(cluster: &mut Cluster, job: &Object, (phase, state): (&str, Value), now: 
     let name = format!("{}-{}", job.meta("name"), job.meta("uid").get(4..8).unwrap_or_default());
     let mut labels = job.value["spec"]["template"]["metadata"]["labels"].clone();
     labels["batch.kubernetes.io/job-name"] = json!(job.meta("name"));
-    let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": job.meta("name"), "uid": job.meta("uid"), "controller": true}]);
+    let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": job.meta("name"), "uid": job.meta("uid"), "controller": true, "blockOwnerDeletion": true}]);
     let container =
         json!({"name": "main", "image": "x", "imageID": "x", "ready": false, "restartCount": 0, "state": state});
     let value = json!({

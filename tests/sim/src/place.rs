@@ -164,11 +164,15 @@ impl State {
         ids.map(|id| format!("/client/v4/zones/{id}/dns_records")).collect()
     }
 
-    /// Deletes an object, if it is there.
-    pub fn delete(&mut self, kind: &str, namespace: &str, name: &str) {
+    /// Deletes an object, if it is there, in the foreground or the background.
+    pub fn delete(&mut self, kind: &str, [namespace, name]: &[String; 2], foreground: bool) {
         if let Some(resource) = Resource::of_kind(kind) {
-            let now = self.now();
-            self.cluster.delete(&(resource, namespace.to_owned(), name.to_owned()), now);
+            let (key, now) = ((resource, namespace.clone(), name.clone()), self.now());
+            if foreground {
+                self.cluster.delete_last(&key, now)
+            } else {
+                self.cluster.delete(&key, now)
+            };
         }
     }
 }

@@ -30,11 +30,8 @@ const RESTART: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub enum Act {
     Apply(Value),
-    Delete {
-        kind: &'static str,
-        namespace: String,
-        name: String,
-    },
+    /// A deletion: kind, namespace and name, whether it is done in the foreground.
+    Delete(&'static str, [String; 2], bool),
     /// A call of a vendor's API by somebody who has our credential: vendor, method and path, body.
     Call(&'static str, String, Value),
     /// A change by hand, as `kubectl edit` makes it: kind, namespace and name, merge patch.
@@ -59,7 +56,7 @@ impl Act {
     fn done(&self, state: &mut State) {
         match self {
             Act::Apply(object) => state.apply(object, "kubectl"),
-            Act::Delete { kind, namespace, name } => state.delete(kind, namespace, name),
+            Act::Delete(kind, place, foreground) => state.delete(kind, place, *foreground),
             Act::Call(vendor, line, body) => drop(state.call(vendor, line, body)),
             Act::Edit(kind, place, patch) => state.edit(kind, place, patch),
             Act::Admit(kind, patch) => drop(state.cluster.rules.insert(kind, patch.clone())),

@@ -81,7 +81,20 @@ pub fn applied(ground: Vec<Act>, manifests: &[Value]) -> Vec<Act> {
 }
 
 /// The end of a SaasDeployment.
-pub fn delete(saas: &Value) -> Act {
+pub fn delete(saas: &Value, foreground: bool) -> Act {
     let name = saas["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    Act::Delete { kind: "SaasDeployment", namespace: namespace(saas).to_owned(), name }
+    Act::Delete("SaasDeployment", [namespace(saas).to_owned(), name], foreground)
+}
+
+/// The end of its namespace.
+pub fn delete_namespace(saas: &Value) -> Act {
+    Act::Delete("Namespace", [String::new(), namespace(saas).to_owned()], false)
+}
+
+/// The same with a spec that names nothing at vendors.
+pub fn bare(saas: &Value) -> Act {
+    let mut bare = saas.clone();
+    bare["spec"] = json!({"image": saas["spec"]["image"], "deletionPolicy": saas["spec"]["deletionPolicy"]});
+    bare["spec"].as_object_mut().into_iter().for_each(|spec| spec.retain(|_, value| !value.is_null()));
+    Act::Apply(bare)
 }

@@ -66,7 +66,9 @@ impl Cast {
             "delete" => {
                 let (kind, name) = rest.split_once(' ').ok_or_else(unclear)?;
                 let resource = Resource::of_kind(kind).ok_or_else(unclear)?;
-                Ok(Act::Delete { kind: resource.kind, namespace: self.namespace_of(resource), name: name.to_owned() })
+                let last = name.strip_suffix(" --cascade=foreground");
+                let place = [self.namespace_of(resource), last.unwrap_or(name).to_owned()];
+                Ok(Act::Delete(resource.kind, place, last.is_some()))
             }
             "make" => Ok(Act::Apply(serde_json::from_str(rest).map_err(|e| format!("{rest}: {e}"))?)),
             "admit" => admit(rest).ok_or_else(unclear),

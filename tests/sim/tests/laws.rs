@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use sim::law;
-use sim::laws::{Effort, Finding, all, go_live, subjects};
+use sim::laws::{Effort, Finding, all, farewells, go_live, subjects};
 use sim::place::State;
 use sim::run::{Act, Ended, Run};
 use sim::script;
@@ -209,6 +209,35 @@ fn a_host_that_is_added_takes_https_from_no_other() {
 }
 
 #[test]
+fn no_row_of_ours_is_left_and_no_vault_however_an_application_ends() {
+    let rows = |state: &State| state.vendors.inventory(true);
+    for saas in subjects() {
+        let (_, live) = go_live(&saas);
+        for (case, ended) in farewells(&saas, &live.state) {
+            assert_eq!(rows(&ended.state), rows(&State::new()), "{}", case.name);
+            let left = ended.state.cluster.every().filter(|(key, _)| key.2.ends_with("-secrets"));
+            assert_eq!((left.count(), case.breaches(&ended)), (0, Vec::new()), "{}", case.name);
+            let writes = ended.writes.iter().map(|write| write.what.as_str());
+            let of_cluster = |what: &&str| ["PATCH /", "POST /", "DELETE /"].iter().any(|verb| what.starts_with(verb));
+            let writes: Vec<&str> = writes.filter(of_cluster).filter(|what| !what.ends_with("/status")).collect();
+            assert!(writes.len() == 2 && writes[0].ends_with("-secrets"), "{}: {writes:?}", case.name);
+        }
+    }
+}
+
+#[test]
+fn a_vault_that_an_earlier_version_left_is_held_at_first_sight_and_once() {
+    let (_, live) = go_live(&subjects()[0]);
+    let vault = ["shop", "shop-secrets"].map(str::to_owned);
+    let free = Act::Edit("Secret", vault, json!({"metadata": {"finalizers": ["example.com/other"]}}));
+    let ended = Run::of(&[script::go_live(&subjects()[0]), vec![free]].concat()).from(live.state);
+    let writes: Vec<&str> = ended.writes.iter().map(|write| write.what.as_str()).collect();
+    assert_eq!((writes, ended.rests), (vec!["PATCH /api/v1/namespaces/shop/secrets/shop-secrets"], true));
+    let held = ended.state.cluster.of_kind("Secret").find(|object| object.meta("name") == "shop-secrets").unwrap();
+    assert_eq!(held.value["metadata"]["finalizers"], json!(["example.com/other", "golive.dev/cleanup"]));
+}
+
+#[test]
 fn an_object_that_the_server_did_not_let_go_is_let_go_again() {
     let (_, live) = go_live(&subjects()[0]);
     let (case, _) = sim::laws::farewell(&subjects()[0], live.state);
@@ -275,9 +304,11 @@ fn a_trial_with_a_live_key_is_refused() {
 fn a_trial_does_not_begin_again_when_the_memory_of_it_is_lost() {
     let mut shop = subjects()[0].clone();
     shop["spec"]["payments"]["stripe"]["startInTestMode"] = json!({"account": "stripe-test"});
-    let lost = Act::Delete { kind: "Secret", namespace: "shop".into(), name: "shop-secrets".into() };
-    let ended =
-        Run { keeps_states: true, ..Run::of(&[script::go_live(&shop), vec![lost]].concat()) }.from(State::new());
+    let vault = ["shop", "shop-secrets"].map(str::to_owned);
+    let deleted = Act::Delete("Secret", vault.clone(), false);
+    let lost = Act::Edit("Secret", vault, json!({"metadata": {"finalizers": null}}));
+    let acts = [script::go_live(&shop), vec![deleted, lost]].concat();
+    let ended = Run { keeps_states: true, ..Run::of(&acts) }.from(State::new());
     let live = |state: &State| state.vendors.inventory(true)["stripe"]["live"].to_string().contains("/hook");
     let states: Vec<&State> = ended.writes.iter().filter_map(|write| Some(&write.states.as_ref()?.1)).collect();
     let from = states.iter().position(|state| live(state)).unwrap();

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use sim::flaw::Flaw;
-use sim::laws::{farewell, go_live, subjects};
-use sim::run::Run;
+use sim::laws::{farewell, farewells, go_live, subjects};
+use sim::run::{Act, Run};
 use sim::search::{Budget, Case, strangers};
 use sim::storm;
 use sim::trouble::{Rule, Trouble, Troubles};
@@ -39,6 +40,22 @@ fn an_intermediate_state_rows_without_a_finalizer_outlive_their_object() {
     });
     assert!(with.iter().any(|breach| breach.starts_with("/vendors")), "{with:#?}");
     assert_eq!(without, Vec::<String>::new());
+}
+
+#[test]
+fn a_vault_that_nobody_holds_goes_before_what_it_alone_knows_of() {
+    let (_, live) = go_live(&subjects()[0]);
+    for (case, _) in farewells(&subjects()[0], &live.state).into_iter().skip(1) {
+        let vault = ["shop", "shop-secrets"].map(str::to_owned);
+        let mut script = case.script.clone();
+        let free = Act::Edit("Secret", vault, json!({"metadata": {"finalizers": null}}));
+        let last = script.pop().unwrap();
+        script.push(Act::AtOnce(vec![free, last]));
+        let [with, without] =
+            [&script, &case.script].map(|acts| case.breaches(&Run::of(acts).from(case.start.clone())));
+        assert!(with.iter().any(|breach| breach.starts_with("/vendors")), "{}: {with:#?}", case.name);
+        assert_eq!(without, Vec::<String>::new(), "{}", case.name);
+    }
 }
 
 #[test]

@@ -50,6 +50,8 @@ impl Object {
 /// The finalizer of what is to go once what belongs to it is gone:
 /// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#foreground-deletion>.
 const FOREGROUND: &str = "foregroundDeletion";
+/// What holds a namespace until it is empty; the real one has it in its spec.
+pub const CONTENT: &str = "kubernetes";
 
 /// Where an object is: its resource, namespace and name.
 pub type Key = (&'static Resource, String, String);
@@ -240,47 +242,71 @@ impl Cluster {
         value["metadata"]["generation"] = json!(next);
     }
 
-    /// Deletes an object: at once, or once its finalizers are gone.
+    /// Deletes an object: at once, or once its finalizers are gone. A namespace goes once it is empty.
     pub fn delete(&mut self, key: &Key, now: Timestamp) -> Option<Arc<Object>> {
-        let mut value = self.objects.get(key)?.value.clone();
-        if value["metadata"]["deletionTimestamp"].is_null() {
-            value["metadata"]["deletionTimestamp"] = json!(second(now));
-        }
-        Some(self.store(key.0, value, now))
+        let holds = (key.0.kind == "Namespace").then_some(CONTENT);
+        self.delete_held(key, holds, now)
     }
 
     /// Deletes an object once what belongs to it is gone.
     pub fn delete_last(&mut self, key: &Key, now: Timestamp) -> Option<Arc<Object>> {
+        self.delete_held(key, Some(FOREGROUND), now)
+    }
+
+    fn delete_held(&mut self, key: &Key, holds: Option<&str>, now: Timestamp) -> Option<Arc<Object>> {
         let mut value = self.objects.get(key)?.value.clone();
         let mut held = finalizers(&value);
-        if !held.iter().any(|name| name == FOREGROUND) {
-            held.push(json!(FOREGROUND));
+        if let Some(name) = holds.filter(|name| !held.iter().any(|held| held == name)) {
+            held.push(json!(name));
+            value["metadata"]["finalizers"] = json!(held);
         }
-        value["metadata"]["finalizers"] = json!(held);
         if value["metadata"]["deletionTimestamp"].is_null() {
             value["metadata"]["deletionTimestamp"] = json!(second(now));
         }
         Some(self.store(key.0, value, now))
     }
 
-    /// Removes what belongs to those that go last, and then them.
+    /// Takes a finalizer off, as a controller does.
+    pub fn relieve_of(&mut self, key: &Key, finalizer: &str, now: Timestamp) {
+        let Some(mut value) = self.objects.get(key).map(|object| object.value.clone()) else { return };
+        let held: Vec<Value> = finalizers(&value).into_iter().filter(|name| name != finalizer).collect();
+        value["metadata"]["finalizers"] = json!(held);
+        self.store(key.0, value, now);
+    }
+
+    /// Removes what belongs to those that go last, and then them: they wait only for what says that it blocks them. What
+    /// does not say so may be removed before or after, by chance; here before, for that is worse.
     pub fn relieve(&mut self, now: Timestamp) {
-        let last = |object: &Object| finalizers(&object.value).iter().any(|name| name == FOREGROUND);
-        let going: Vec<_> = self.objects.iter().filter(|(_, o)| last(o)).map(|(key, o)| (key.0, o.clone())).collect();
-        for (resource, object) in going {
-            let belongs = |other: &Object| {
-                let owners = other.value["metadata"]["ownerReferences"].as_array();
-                owners.is_some_and(|list| list.iter().any(|owner| owner["uid"] == object.meta("uid")))
-            };
-            let inside: Vec<Key> =
-                self.objects.iter().filter(|(_, o)| belongs(o)).map(|(key, _)| key.clone()).collect();
-            inside.iter().for_each(|key| drop(self.delete(key, now)));
-            if inside.is_empty() {
-                let mut value = object.value.clone();
-                let held: Vec<Value> = finalizers(&value).into_iter().filter(|name| name != FOREGROUND).collect();
-                value["metadata"]["finalizers"] = json!(held);
-                self.store(resource, value, now);
+        let going: Vec<_> =
+            self.objects.iter().filter(|(_, o)| goes_last(o)).map(|(k, o)| (k.clone(), o.clone())).collect();
+        for (key, object) in going {
+            let inside = self.dependents(object.meta("uid"));
+            inside.iter().for_each(|(inner, _)| self.give_up(inner, object.meta("uid"), now));
+            if !inside.iter().any(|(_, reference)| reference["blockOwnerDeletion"] == true) {
+                self.relieve_of(&key, FOREGROUND, now);
             }
+        }
+    }
+
+    /// What belongs to an object, with the reference that says so.
+    fn dependents(&self, uid: &str) -> Vec<(Key, Value)> {
+        let reference = |object: &Object| owners(object).into_iter().find(|owner| owner["uid"] == uid);
+        self.objects.iter().filter_map(|(key, object)| Some((key.clone(), reference(object)?))).collect()
+    }
+
+    /// Removes what belongs to an owner that goes last; what has another owner, which stays, stays with that.
+    fn give_up(&mut self, key: &Key, uid: &str, now: Timestamp) {
+        let Some(object) = self.objects.get(key).filter(|object| !is_going(object)).cloned() else { return };
+        let (theirs, others): (Vec<Value>, _) = owners(&object).into_iter().partition(|owner| owner["uid"] == uid);
+        let stays = |owner: &Value| self.objects.values().any(|o| owner["uid"] == o.meta("uid") && !goes_last(o));
+        if !theirs.is_empty() && others.iter().any(stays) {
+            let mut value = object.value.clone();
+            value["metadata"]["ownerReferences"] = json!(others);
+            self.store(key.0, value, now);
+        } else if self.dependents(object.meta("uid")).is_empty() {
+            self.delete(key, now);
+        } else {
+            self.delete_last(key, now);
         }
     }
 
@@ -288,14 +314,11 @@ impl Cluster {
     pub fn collect(&mut self, now: Timestamp) -> bool {
         let alive: BTreeSet<&str> = self.objects.values().map(|object| object.meta("uid")).collect();
         let orphan = |object: &Object| {
-            let owners = object.value["metadata"]["ownerReferences"].as_array();
-            owners.is_some_and(|list| {
-                !list.is_empty() && !list.iter().any(|o| alive.contains(o["uid"].as_str().unwrap_or_default()))
-            })
+            let owners = owners(object);
+            !owners.is_empty() && !owners.iter().any(|o| alive.contains(o["uid"].as_str().unwrap_or_default()))
         };
-        let going = |object: &Object| !object.value["metadata"]["deletionTimestamp"].is_null();
         let orphans: Vec<Key> =
-            self.objects.iter().filter(|(_, o)| orphan(o) && !going(o)).map(|(key, _)| key.clone()).collect();
+            self.objects.iter().filter(|(_, o)| orphan(o) && !is_going(o)).map(|(key, _)| key.clone()).collect();
         orphans.iter().filter(|key| self.delete(key, now).is_some()).count() > 0
     }
 
@@ -314,6 +337,19 @@ impl Cluster {
             Some(_) => Ok(()),
         }
     }
+}
+
+fn is_going(object: &Object) -> bool {
+    !object.value["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// Whether an object is deleted, and waits for what belongs to it.
+fn goes_last(object: &Object) -> bool {
+    finalizers(&object.value).iter().any(|name| name == FOREGROUND)
+}
+
+fn owners(object: &Object) -> Vec<Value> {
+    object.value["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default()
 }
 
 fn finalizers(object: &Value) -> Vec<Value> {
