@@ -189,13 +189,13 @@ const LAWS: [Law; 10] = [
     Law {
         id: "T3",
         what: "each request goes wrong in each way",
-        share: 25,
+        share: 30,
         attempt: |s, effort, budget| s.life.0.faults(&fault_plans(&s.life.1), effort, budget),
     },
     Law {
         id: "T1",
         what: "crash before and after each write, and of the recovery",
-        share: 15,
+        share: 10,
         attempt: |s, effort, budget| s.life.0.crashes(&s.life.1, effort, budget),
     },
     Law {
