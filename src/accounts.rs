@@ -152,10 +152,11 @@ impl Accounts {
                 from.name, self.namespace
             ))
         };
-        let data = found.ok_or_else(|| missing("does not exist"))?.data.clone().unwrap_or_default();
-        let value = data.get(&from.key).ok_or_else(|| missing(&format!("has no key `{}`", from.key)))?;
-        let text = String::from_utf8(value.0.clone())
-            .map_err(|_| missing(&format!("has a key `{}` that is no text", from.key)))?;
+        let found = found.ok_or_else(|| missing("does not exist"))?;
+        let value = found.data.as_ref().and_then(|data| data.get(&from.key));
+        let value = value.ok_or_else(|| missing(&format!("has no key `{}`", from.key)))?;
+        let text =
+            str::from_utf8(&value.0).map_err(|_| missing(&format!("has a key `{}` that is no text", from.key)))?;
         match text.trim() {
             "" => Err(missing(&format!("has an empty key `{}`", from.key))),
             trimmed => Ok(trimmed.to_owned().into()),

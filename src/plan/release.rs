@@ -151,9 +151,9 @@ impl Ask<'_> {
     /// Names what is released: a hash over everything whose change needs the stages again.
     pub fn revision(self) -> String {
         let spec = &self.saas.spec;
-        let release = spec.release.clone().unwrap_or_default();
+        let (test, migrate) = spec.release.as_ref().map(|release| (&release.test, &release.migrate)).unzip();
         let images: Vec<_> = spec.processes.iter().map(|p| (&p.name, &p.image, &p.command)).collect();
-        let what = json!([spec.image, spec.command, spec.args, spec.env, images, release.test, release.migrate]);
+        let what = json!([spec.image, spec.command, spec.args, spec.env, images, test, migrate]);
         hash_of(&what, 10)
     }
 

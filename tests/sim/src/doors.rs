@@ -1,7 +1,7 @@
 //! The doors through which the operator reaches a place: the API server, vendors, the CA and DNS. Each request has a
 //! number, and goes wrong where the run's troubles say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -22,8 +22,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::authority;
-use crate::cluster::answer::{Answer, Request};
-use crate::cluster::resource::Target;
+use crate::cluster::answer::{Answer, Request, Selector};
+use crate::cluster::resource::{SERVED, Target};
 use crate::flaw::Flaw;
 use crate::place::{self, Eyes, Shared, State};
 use crate::trouble::{Rule, Trouble, Troubles, View};
@@ -70,8 +70,10 @@ pub struct Doors {
     pub book: Mutex<Book>,
     /// Told when a trouble kills the operator.
     pub crashed: Notify,
-    /// Told after each change.
+    /// Told after each change, with the version that it led to.
     pub changed: watch::Sender<u64>,
+    /// The same by kind, for watches: there are thirty, and most changes concern one.
+    kinds: BTreeMap<&'static str, watch::Sender<()>>,
     started: Instant,
     /// How many requests the replica that is to freeze has made, and when it goes on.
     frozen: Mutex<(usize, Option<Instant>)>,
@@ -112,9 +114,10 @@ impl Doors {
     /// Doors to a state.
     pub fn new(state: State, troubles: Troubles, keeps_states: bool) -> Arc<Doors> {
         let book = Book { troubles, keeps_states, ..Book::default() };
-        let (changed, _) = watch::channel(0);
+        let (changed, _) = watch::channel(state.cluster.version());
+        let kinds = SERVED.iter().map(|resource| (resource.kind, watch::channel(()).0)).collect();
         let (shared, crashed, started) = (Shared::new(state), Notify::new(), Instant::now());
-        Arc::new(Doors { shared, book: Mutex::new(book), crashed, changed, started, frozen: Mutex::default() })
+        Arc::new(Doors { shared, book: Mutex::new(book), crashed, changed, kinds, started, frozen: Mutex::default() })
     }
 
     /// The book.
@@ -140,8 +143,11 @@ impl Doors {
 
     /// Tells those who wait that something changed.
     pub fn tell(&self) {
-        let version = self.shared.lock().cluster.version();
-        self.changed.send_replace(version);
+        let state = self.shared.lock();
+        let before = self.changed.send_replace(state.cluster.version());
+        let changes = state.cluster.since(before).unwrap_or_default();
+        let kinds: BTreeSet<&str> = changes.iter().map(|change| change.resource.kind).collect();
+        kinds.iter().for_each(|kind| self.kinds[kind].send_replace(()));
     }
 
     /// Makes a request by `work`, with the trouble that is planned for it.
@@ -286,14 +292,16 @@ fn observe(doors: &Arc<Doors>, request: &Request) -> http::Response<Stream> {
     let flaw = doors.flaw();
     let blind = matches!(flaw, Some(Flaw::Blind(plural)) if plural == target.resource.plural);
     let view = doors.book().troubles.view(&request.path);
-    let (doors, labels, told) = (doors.clone(), request.labels(), doors.changed.subscribe());
+    let (doors, selector, told) = (doors.clone(), request.selector(), doors.kinds[target.resource.kind].subscribe());
     let lines = stream::unfold((Some(from), told), move |(seen, mut told)| {
-        let (doors, labels, target) = (doors.clone(), labels.clone(), target.clone());
+        let (doors, selector, target) = (doors.clone(), selector.clone(), target.clone());
         async move {
-            let seen = seen?;
+            let mut seen = seen?;
             loop {
-                let (mut events, version) = events(&doors, seen, &target, &labels);
+                let (mut events, version) = events(&doors, seen, &target, &selector);
                 if events.is_empty() || blind {
+                    // What was of no interest needs no second look.
+                    seen = version;
                     told.changed().await.ok()?;
                     continue;
                 }
@@ -316,11 +324,11 @@ fn observe(doors: &Arc<Doors>, request: &Request) -> http::Response<Stream> {
 }
 
 /// The events of a watch after a version, and the version that they lead to.
-fn events(doors: &Doors, seen: u64, target: &Target, labels: &[(String, String)]) -> (Vec<Bytes>, u64) {
+fn events(doors: &Doors, seen: u64, target: &Target, selector: &Selector) -> (Vec<Bytes>, u64) {
     let state = doors.shared.lock();
     let Some(changes) = state.cluster.since(seen) else { return (vec![expired()], u64::MAX) };
     let of = changes.iter().filter(|change| change.resource == target.resource);
-    (of.filter_map(|change| change.event(&target.namespace, labels)).collect(), state.cluster.version())
+    (of.filter_map(|change| change.event(&target.namespace, selector)).collect(), state.cluster.version())
 }
 
 fn expired() -> Bytes {

@@ -13,8 +13,11 @@ use crate::secrets;
 /// Every breach of a law by a run that should have ended as `wanted` did.
 pub fn breaches(wanted: &Portrait, ended: &Ended) -> Vec<String> {
     let mut found = always(ended);
-    let compared = |drawn: &Value| if wanted.inherits { without_records(drawn.clone()) } else { drawn.clone() };
-    found.extend(portrait::differences(&compared(&wanted.drawn), &compared(&portrait::of(&ended.state))));
+    let drawn = portrait::of(&ended.state);
+    found.extend(match wanted.inherits {
+        true => portrait::differences(&without_records(wanted.drawn.clone()), &without_records(drawn)),
+        false => portrait::differences(&wanted.drawn, &drawn),
+    });
     let (orders, accounts) = (ended.state.authority.orders.len(), ended.state.authority.accounts());
     if orders > wanted.orders + wanted.extra_orders {
         found.push(format!("{orders} ACME orders where {} do", wanted.orders));

@@ -146,14 +146,14 @@ const LAWS: [Law; 10] = [
     Law {
         id: "T6",
         what: "the operator's clock is wrong",
-        share: 5,
+        share: 2,
         // They are few: all are tried.
         attempt: |s, effort, budget| s.life.0.under(&clock_plans(), Effort { stride: 1, ..effort }, budget),
     },
     Law {
         id: "S4",
         what: "what is somebody else's is never written to, not for a moment",
-        share: 5,
+        share: 2,
         attempt: |s, _, budget| s.life.0.beside(&strangers(&s.life.1), None, budget),
     },
     Law {
@@ -168,38 +168,38 @@ const LAWS: [Law; 10] = [
     Law {
         id: "T2",
         what: "watches are late, torn off or forgotten",
-        share: 5,
+        share: 3,
         attempt: |s, effort, budget| s.life.0.under(&view_plans(), effort, budget),
     },
     Law {
         id: "T5",
         what: "a leader stands still at each request, another takes over",
-        share: 10,
+        share: 8,
         attempt: |s, effort, budget| s.life.0.under(&freeze_plans(&s.life.1), effort.sparser(8), budget),
     },
     Law { id: "T4", what: "random walks over specs end as their last step alone", share: 15, attempt: walks },
     Law {
         id: "R5",
         what: "deletion of each kind, with crashes and faults: nothing is left anywhere",
-        share: 10,
+        share: 15,
         attempt: ends,
     },
     Law {
         id: "T3",
         what: "each request goes wrong in each way",
-        share: 15,
+        share: 30,
         attempt: |s, effort, budget| s.life.0.faults(&fault_plans(&s.life.1), effort, budget),
     },
     Law {
         id: "T1",
         what: "crash before and after each write, and of the recovery",
-        share: 15,
+        share: 10,
         attempt: |s, effort, budget| s.life.0.crashes(&s.life.1, effort, budget),
     },
     Law {
         id: "T1-T3",
         what: "several crashes, faults and late watches in one run, by chance",
-        share: 20,
+        share: 10,
         attempt: |s, effort, budget| s.life.0.mixed(&s.life.1, 0..effort.mixes, budget),
     },
 ];
@@ -223,11 +223,7 @@ pub fn of(wanted: &dyn Fn(&str) -> bool, effort: Effort, budget: Budget) -> Vec<
     for law in laws {
         let mine = budget.part(law.share, left);
         left -= law.share;
-        let mut tally = Tally::default();
-        for (at, subject) in subjects.iter().enumerate() {
-            let rest = u32::try_from(subjects.len() - at).unwrap_or(1);
-            tally = tally.and((law.attempt)(subject, effort, mine.part(1, rest)));
-        }
+        let tally = mine.share(&subjects, |subject, budget| (law.attempt)(subject, effort, budget));
         findings.push(Finding { id: law.id, what: law.what, tally });
     }
     findings.sort_by_key(|finding| finding.id);

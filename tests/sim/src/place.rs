@@ -1,6 +1,6 @@
 //! A place to live in for the operator: cluster, vendors and CA in one value that can be copied, and the doors to it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -46,8 +46,13 @@ impl Default for State {
 }
 
 impl State {
-    /// A cluster with accounts at every vendor and nothing else.
+    /// A cluster with accounts at every vendor and nothing else: made once, for each of its objects is judged.
     pub fn new() -> State {
+        static FIRST: LazyLock<State> = LazyLock::new(State::first);
+        FIRST.clone()
+    }
+
+    fn first() -> State {
         let allowed: Vec<String> = ZONES.iter().flat_map(|zone| [(*zone).to_owned(), format!("*.{zone}")]).collect();
         State::with_zones(&ZONES.map(str::to_owned), &allowed)
     }

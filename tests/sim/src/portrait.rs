@@ -35,23 +35,21 @@ fn is_passing(kind: &str) -> bool {
 }
 
 fn drawn(kind: &str, object: &Value) -> Value {
-    let mut object = object.clone();
     let metadata = &object["metadata"];
     let keys = |value: &Value| value.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
     let annotations = keys(&metadata["annotations"]);
-    object["metadata"] =
-        json!({"labels": metadata["labels"], "annotations": annotations, "finalizers": metadata["finalizers"]});
+    let marks = json!({"labels": metadata["labels"], "annotations": annotations, "finalizers": metadata["finalizers"]});
+    let status = if kind == "SaasDeployment" { conditions(&object["status"]) } else { Value::Null };
+    // Most of an object is who owns which field of it: that is not copied.
+    let fields = object.as_object().into_iter().flatten().filter(|(name, _)| *name != "metadata" && *name != "status");
+    let mut object: Value = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+    (object["metadata"], object["status"]) = (marks, status);
     if kind == "Secret" {
         object["data"] = json!(keys(&object["data"]));
     }
     if let Some(annotations) = object.pointer_mut("/spec/template/metadata/annotations") {
         *annotations = json!(keys(annotations));
     }
-    object["status"] = match kind {
-        "SaasDeployment" => conditions(&object["status"]),
-        "Namespace" | "ProviderAccount" | "SaasOperation" => Value::Null,
-        _ => Value::Null,
-    };
     object
 }
 

@@ -18,6 +18,8 @@ use crate::trouble::{Rule, Troubles};
 
 /// Nothing was written for so long: five resyncs of a minute, and longer than golive ever waits after a refusal.
 pub const SETTLED: Duration = Duration::from_secs(310);
+/// How long the operator has for a cluster without any application before somebody applies one.
+const GROUNDED: Duration = Duration::from_secs(30);
 /// A world that has not come to rest by then never will.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 /// How long a look of nature takes. Few looks take no whole second, as the operator's waits do: of two things at one moment
@@ -40,6 +42,8 @@ pub enum Act {
     Admit(&'static str, Value),
     /// Several at one moment.
     AtOnce(Vec<Act>),
+    /// What has to be there before anybody applies an application: nothing in it is golive's to act on.
+    Ground(Vec<Act>),
     /// Somebody deletes the row at a vendor that shows this text.
     Lose(&'static str, String),
     /// From now on requests go wrong in this way, beside the others.
@@ -60,10 +64,15 @@ impl Act {
             Act::Call(vendor, line, body) => drop(state.call(vendor, line, body)),
             Act::Edit(kind, place, patch) => state.edit(kind, place, patch),
             Act::Admit(kind, patch) => drop(state.cluster.rules.insert(kind, patch.clone())),
-            Act::AtOnce(acts) => acts.iter().for_each(|act| act.done(state)),
+            Act::AtOnce(acts) | Act::Ground(acts) => acts.iter().for_each(|act| act.done(state)),
             Act::Lose(vendor, text) => state.lose(vendor, text),
             Act::Fail(_) | Act::Mend | Act::Pass(_) | Act::Crash => {}
         }
+    }
+
+    /// How long nothing is to be written before the next act comes.
+    fn settled(&self) -> Duration {
+        if matches!(self, Act::Ground(_)) { GROUNDED } else { SETTLED }
     }
 
     /// What befalls the operator, and not the state.
@@ -149,7 +158,7 @@ impl<'a> Run<'a> {
     async fn play(&self, doors: &Arc<Doors>) -> bool {
         loop {
             let step = doors.shared.lock().step;
-            let Some(act) = self.script.get(step) else { return self.rest(doors).await };
+            let Some(act) = self.script.get(step) else { return self.rest(doors, SETTLED).await };
             {
                 let mut state = doors.state();
                 state.step += 1;
@@ -157,21 +166,21 @@ impl<'a> Run<'a> {
             }
             act.befalls(doors).await;
             doors.tell();
-            if step + 1 < self.script.len() && !self.rest(doors).await && self.pace.is_none() {
+            if step + 1 < self.script.len() && !self.rest(doors, act.settled()).await && self.pace.is_none() {
                 return false;
             }
         }
     }
 
     /// Waits until nothing was written for long enough.
-    async fn rest(&self, doors: &Doors) -> bool {
+    async fn rest(&self, doors: &Doors, settled: Duration) -> bool {
         let started = tokio::time::Instant::now();
         while started.elapsed() < self.pace.unwrap_or(PATIENCE) {
             let quiet = doors.quiet_for().min(started.elapsed());
-            if quiet >= SETTLED {
+            if quiet >= settled {
                 return true;
             }
-            tokio::time::sleep(SETTLED - quiet).await;
+            tokio::time::sleep(settled - quiet).await;
         }
         false
     }

@@ -75,9 +75,9 @@ pub fn go_live(saas: &Value) -> Vec<Act> {
     applied(ground(saas), std::slice::from_ref(saas))
 }
 
-/// The ground at one moment, then one manifest after the other.
+/// The ground, then one manifest after the other.
 pub fn applied(ground: Vec<Act>, manifests: &[Value]) -> Vec<Act> {
-    std::iter::once(Act::AtOnce(ground)).chain(manifests.iter().cloned().map(Act::Apply)).collect()
+    std::iter::once(Act::Ground(ground)).chain(manifests.iter().cloned().map(Act::Apply)).collect()
 }
 
 /// The end of a SaasDeployment.

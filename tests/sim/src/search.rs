@@ -81,6 +81,12 @@ impl Budget {
         Budget { until: Instant::now() + left * share / of.max(1), ..self }
     }
 
+    /// Gives each of a list an equal part of the time; what one leaves of its own is the others'.
+    pub fn share<T>(self, list: &[T], job: impl Fn(&T, Budget) -> Tally) -> Tally {
+        let rest = |at: usize| u32::try_from(list.len() - at).unwrap_or(1);
+        list.iter().enumerate().map(|(at, item)| job(item, self.part(1, rest(at)))).fold(Tally::default(), Tally::and)
+    }
+
     /// Works through a list; what comes after the time is left out.
     pub fn work<T: Sync>(self, list: &[T], job: impl Fn(&T) -> Tally + Sync) -> Tally {
         let (next, done, total) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Tally::default()));
@@ -143,15 +149,21 @@ impl Case {
         law::breaches(&self.wanted, ended)
     }
 
-    /// T1: the operator dies before and after each write, and (with pairs) again at each write of its recovery.
+    /// T1: the operator dies before and after each write; then (with pairs) again at each write of its recovery.
     pub fn crashes(&self, ended: &Ended, effort: Effort, budget: Budget) -> Tally {
         let points: Vec<_> = points(ended).into_iter().step_by(effort.stride).collect();
+        let once = budget.work(&points, |(name, state)| {
+            self.judge(format!("crash {name}"), &Run::of(&self.script).from((*state).clone()))
+        });
+        if effort.pairs { once.and(self.crashes_twice(&points, budget)) } else { once }
+    }
+
+    fn crashes_twice(&self, points: &[(String, &State)], budget: Budget) -> Tally {
         // Each crash may lose the address of one order.
         let twice = self.with_orders(self.wanted.extra_orders + 1);
-        budget.work(&points, |(name, state)| {
-            let run = Run { keeps_states: effort.pairs, ..Run::of(&self.script) };
-            let first = run.from((*state).clone());
-            let mut tally = self.judge(format!("crash {name}"), &first);
+        budget.work(points, |(name, state)| {
+            let first = Run { keeps_states: true, ..Run::of(&self.script) }.from((*state).clone());
+            let mut tally = Tally::default();
             for (second, state) in self::points(&first) {
                 if Instant::now() > budget.until {
                     tally.of += 1;
@@ -168,11 +180,10 @@ impl Case {
     pub fn inherits(&self, states: &[(String, State)], effort: Effort, budget: Budget) -> Tally {
         let mut heir = self.with_orders(self.wanted.extra_orders);
         heir.wanted.inherits = true;
-        let runs = states.iter().map(|(name, state)| {
+        budget.share(states, |(name, state), budget| {
             let ended = Run { keeps_states: true, ..Run::of(&self.script) }.from(state.clone());
             heir.judge(format!("state {name}"), &ended).and(heir.crashes(&ended, effort, budget))
-        });
-        runs.fold(Tally::default(), Tally::and)
+        })
     }
 
     /// T2, T5, T6: the whole run under a trouble of its own.

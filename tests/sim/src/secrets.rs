@@ -43,11 +43,12 @@ fn values(state: &State) -> Vec<String> {
     let then = state.cluster.history().iter().filter(|change| change.resource.kind == "Secret");
     let secrets = now.chain(then.filter_map(|change| change.new.as_ref()));
     let mut found = BTreeSet::from([CANARY.to_owned()]);
-    secrets.for_each(|secret| found.extend(of_secret(&secret.value)));
+    secrets.for_each(|secret| found.extend(secret.secrets().iter().cloned()));
     found.into_iter().collect()
 }
 
-fn of_secret(secret: &Value) -> Vec<String> {
+/// The values of one Secret that may stand nowhere else.
+pub fn of_secret(secret: &Value) -> Vec<String> {
     let is_order = text(&secret["metadata"]["name"]).ends_with("-tls-order");
     let is_public = |key: &str| CERTIFICATES.contains(&key) || (is_order && OF_ORDERS.contains(&key));
     let data = secret["data"].as_object().into_iter().flatten().filter(|(key, _)| !is_public(key));

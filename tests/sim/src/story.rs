@@ -29,7 +29,7 @@ pub fn play(story: &str) -> Result<String, String> {
     let mut cast = Cast::default();
     let commands = lines.iter().filter_map(|line| line.strip_prefix(['>', '-']));
     let acts = commands.map(|line| cast.act(line.trim())).collect::<Result<Vec<Act>, String>>()?;
-    let whole = [cast.ground, acts.clone()].concat();
+    let whole = [vec![Act::Ground(cast.ground)], acts.clone()].concat();
     let ended = Run { keeps_states: true, pace: Some(PACE), ..Run::of(&whole) }.from(State::new());
     Ok(with_transcript(&lines, &told::transcript(&ended, whole.len() - acts.len()), &ended))
 }

@@ -55,6 +55,21 @@ impl Answer {
     }
 }
 
+/// Which objects of a kind somebody asks for: those with these labels, and of this name where it gives one.
+#[derive(Clone, Debug, Default)]
+pub struct Selector {
+    labels: Vec<(String, String)>,
+    name: Option<String>,
+}
+
+impl Selector {
+    /// Whether an object is one of them.
+    pub fn takes(&self, object: &Object) -> bool {
+        let has = |(name, value): &(String, String)| object.value["metadata"]["labels"][name] == value.as_str();
+        self.labels.iter().all(has) && self.name.as_ref().is_none_or(|name| object.meta("name") == name)
+    }
+}
+
 impl Request {
     /// A parameter of the query; empty where it is not there.
     pub fn param(&self, name: &str) -> &str {
@@ -66,10 +81,11 @@ impl Request {
         self.param("dryRun") == "All"
     }
 
-    /// The labels that a list or watch asks for.
-    pub fn labels(&self) -> Vec<(String, String)> {
+    /// Which objects a list or watch asks for.
+    pub fn selector(&self) -> Selector {
         let pairs = self.param("labelSelector").split(',').filter_map(|pair| pair.split_once('='));
-        pairs.map(|(name, value)| (name.to_owned(), value.trim_start_matches('=').to_owned())).collect()
+        let labels = pairs.map(|(name, value)| (name.to_owned(), value.trim_start_matches('=').to_owned())).collect();
+        Selector { labels, name: self.param("fieldSelector").strip_prefix("metadata.name=").map(str::to_owned) }
     }
 
     fn json(&self) -> Result<Value, Answer> {
@@ -113,8 +129,8 @@ impl Cluster {
     }
 
     fn list(&self, request: &Request, target: &Target) -> Answer {
-        let labels = request.labels();
-        let found = self.all(target.resource, &target.namespace).filter(|object| object.has_labels(&labels));
+        let selector = request.selector();
+        let found = self.all(target.resource, &target.namespace).filter(|object| selector.takes(object));
         let texts: Vec<String> = found.map(|object| String::from_utf8_lossy(&object.text()).into_owned()).collect();
         let (kind, group) = (target.resource.kind, target.resource.api_version());
         let body = format!(
@@ -251,5 +267,27 @@ fn refusal(refused: &Refused) -> Answer {
     match refused {
         Refused::Conflict(why) => Answer::refusal(409, why),
         Refused::Invalid(why) => Answer::refusal(422, why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::State;
+
+    #[test]
+    fn a_list_of_one_name_holds_no_other_object() {
+        let mut state = State::new();
+        let now = state.now();
+        let mut names = |name: &str| {
+            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions".to_owned();
+            let query = vec![("fieldSelector".to_owned(), format!("metadata.name={name}"))];
+            let answer =
+                state.cluster.answer(&Request { method: "GET".into(), path, query, ..Request::default() }, now);
+            let list: Value = serde_json::from_slice(&answer.body).unwrap();
+            list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("gateways.gateway.networking.k8s.io"), ["gateways.gateway.networking.k8s.io"]);
+        assert_eq!(names("middlewares.traefik.io"), Vec::<Value>::new());
     }
 }

@@ -59,15 +59,11 @@ pub fn changed(old: &Value, new: &Value, schema: Schema<'_>) -> Fields {
             List::Keyed(keys) => b
                 .iter()
                 .filter_map(|item| {
-                    let key = keys.of(item);
-                    match a.iter().find(|before| keys.of(before) == key) {
-                        Some(before) if before == item => None,
-                        Some(before) => {
-                            let inner = changed(before, item, schema.item());
-                            (!inner.is_empty()).then(|| (format!("k:{key}"), Value::Object(inner)))
-                        }
-                        None => Some((format!("k:{key}"), Value::Object(added(item, schema.item())))),
-                    }
+                    let inner = match a.iter().find(|before| keys.same(before, item)) {
+                        Some(before) => Some(changed(before, item, schema.item())).filter(|inner| !inner.is_empty())?,
+                        None => added(item, schema.item()),
+                    };
+                    Some((key_of(keys, item), Value::Object(inner)))
                 })
                 .collect(),
         },
@@ -142,11 +138,12 @@ pub fn minus(a: &Fields, b: &Fields) -> Fields {
 
 /// The fields that `old` has and `new` has not.
 pub fn removed(old: &Value, new: &Value, schema: Schema<'_>) -> Fields {
-    let (nothing, mut gone) = (json!({}), Fields::new());
+    let mut gone = Fields::new();
     // Most writes change one block of an object, and all else needs no look.
     for (name, before) in old.as_object().into_iter().flatten().filter(|(name, before)| new.get(name) != Some(before)) {
-        let alone = |value: &Value| changed(&nothing, &json!({name: value}), schema);
-        gone.extend(minus(&alone(before), &new.get(name).map(alone).unwrap_or_default()));
+        let alone = |value: &Value| Fields::from_iter([(format!("f:{name}"), added(value, schema.field(name)).into())]);
+        let stands = |value: Option<&Value>| value.filter(|value| !value.is_null()).map(alone).unwrap_or_default();
+        gone.extend(minus(&stands(Some(before)), &stands(new.get(name))));
     }
     gone
 }
@@ -177,7 +174,7 @@ pub fn merged(live: &Value, config: &Value, schema: Schema<'_>) -> Value {
             List::Set => zipped((a, b), |x, y| x == y, |_, new| new.clone()),
             List::Keyed(keys) => zipped(
                 (a, b),
-                |x, y| keys.of(x) == keys.of(y),
+                |x, y| keys.same(x, y),
                 |old, new| old.map_or_else(|| without_nulls(new), |old| merged(old, new, schema.item())),
             ),
         },

@@ -15,6 +15,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::secrets;
+use answer::Selector;
 use resource::{Resource, Target};
 
 /// An object as it is stored, with its text.
@@ -22,13 +24,14 @@ use resource::{Resource, Target};
 pub struct Object {
     pub value: Value,
     text: OnceLock<Bytes>,
+    secrets: OnceLock<Vec<String>>,
     /// Whether it shows defaults that are not stored yet.
     fresh: bool,
 }
 
 impl Object {
     fn new(value: Value, fresh: bool) -> Arc<Object> {
-        Arc::new(Object { value, text: OnceLock::new(), fresh })
+        Arc::new(Object { value, text: OnceLock::new(), secrets: OnceLock::new(), fresh })
     }
 
     /// The object as JSON text.
@@ -36,14 +39,14 @@ impl Object {
         self.text.get_or_init(|| self.value.to_string().into()).clone()
     }
 
+    /// The values that may stand nowhere else, where it is a Secret.
+    pub fn secrets(&self) -> &[String] {
+        self.secrets.get_or_init(|| secrets::of_secret(&self.value))
+    }
+
     /// A text field of its metadata; empty where it has none.
     pub fn meta(&self, field: &str) -> &str {
         self.value["metadata"][field].as_str().unwrap_or_default()
-    }
-
-    /// Whether its labels are as `wanted` says.
-    fn has_labels(&self, wanted: &[(String, String)]) -> bool {
-        wanted.iter().all(|(name, value)| self.value["metadata"]["labels"][name] == value.as_str())
     }
 }
 
@@ -71,13 +74,10 @@ pub struct Change {
 }
 
 impl Change {
-    /// The event that a watch of these labels gets of it.
-    pub fn event(&self, namespace: &str, labels: &[(String, String)]) -> Option<Bytes> {
-        let seen = |object: &Option<Arc<Object>>| {
-            object
-                .clone()
-                .filter(|o| o.has_labels(labels) && (namespace.is_empty() || o.meta("namespace") == namespace))
-        };
+    /// The event that a watch of these objects gets of it.
+    pub fn event(&self, namespace: &str, selector: &Selector) -> Option<Bytes> {
+        let within = |object: &Object| namespace.is_empty() || object.meta("namespace") == namespace;
+        let seen = |object: &Option<Arc<Object>>| object.clone().filter(|o| within(o) && selector.takes(o));
         let (kind, object) = match (seen(&self.old), seen(&self.new)) {
             (None, None) => return None,
             (None, Some(new)) => ("ADDED", new.text()),
@@ -216,13 +216,6 @@ impl Cluster {
 
     /// What only the server writes into an object.
     fn age(&mut self, resource: &Resource, old: Option<&Object>, value: &mut Value, now: Timestamp) {
-        let counted = |value: &Value| {
-            let mut body = value.clone();
-            if let Some(map) = body.as_object_mut() {
-                map.retain(|name, _| name != "metadata" && name != "status");
-            }
-            body
-        };
         let Some(old) = old else {
             self.uids += 1;
             let uid = format!("{:08x}-0000-4000-8000-{:012x}", 0x9000_0000_u64 + self.uids, self.uids);
@@ -238,7 +231,7 @@ impl Cluster {
         }
         let before = old.value["metadata"]["generation"].as_i64().unwrap_or(1);
         let deleted = old.value["metadata"]["deletionTimestamp"] != value["metadata"]["deletionTimestamp"];
-        let next = before + i64::from(deleted || counted(&old.value) != counted(value));
+        let next = before + i64::from(deleted || !counted(&old.value).eq(counted(value)));
         value["metadata"]["generation"] = json!(next);
     }
 
@@ -312,10 +305,14 @@ impl Cluster {
 
     /// Removes what is owned by objects that are gone; returns whether anything was.
     pub fn collect(&mut self, now: Timestamp) -> bool {
-        let alive: BTreeSet<&str> = self.objects.values().map(|object| object.meta("uid")).collect();
+        let owned: BTreeSet<&str> = self.objects.values().flat_map(|object| owner_uids(object)).collect();
+        let uids = self.objects.values().map(|object| object.meta("uid"));
+        let alive: BTreeSet<&str> = uids.filter(|uid| owned.contains(uid)).collect();
+        if alive.len() == owned.len() {
+            return false;
+        }
         let orphan = |object: &Object| {
-            let owners = owners(object);
-            !owners.is_empty() && !owners.iter().any(|o| alive.contains(o["uid"].as_str().unwrap_or_default()))
+            owner_uids(object).next().is_some() && !owner_uids(object).any(|owner| alive.contains(owner))
         };
         let orphans: Vec<Key> =
             self.objects.iter().filter(|(_, o)| orphan(o) && !is_going(o)).map(|(key, _)| key.clone()).collect();
@@ -350,6 +347,18 @@ fn goes_last(object: &Object) -> bool {
 
 fn owners(object: &Object) -> Vec<Value> {
     object.value["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default()
+}
+
+/// The uids of what an object goes with.
+fn owner_uids(object: &Object) -> impl Iterator<Item = &str> {
+    let owners = object.value["metadata"]["ownerReferences"].as_array();
+    owners.into_iter().flatten().map(|owner| owner["uid"].as_str().unwrap_or_default())
+}
+
+/// The fields of an object whose changes count as a new generation.
+fn counted(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| *name != "metadata" && *name != "status")
 }
 
 fn finalizers(object: &Value) -> Vec<Value> {

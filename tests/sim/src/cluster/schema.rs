@@ -2,6 +2,8 @@
 //!
 //! <https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy>
 
+use std::sync::LazyLock;
+
 use golive::offline::judge::schema_of;
 use serde_json::{Map, Value, json};
 
@@ -23,17 +25,30 @@ pub enum Keys<'a> {
 }
 
 impl Keys<'_> {
-    /// An item's key; `protocol` has a default in every list that is keyed by it.
+    /// An item's key.
     pub fn of(self, item: &Value) -> Value {
-        let names: Vec<&str> = match self {
+        Value::Object(self.names().into_iter().map(|name| (name.to_owned(), part(item, name).clone())).collect())
+    }
+
+    /// Whether two items have the same key.
+    pub fn same(self, one: &Value, other: &Value) -> bool {
+        self.names().into_iter().all(|name| part(one, name) == part(other, name))
+    }
+
+    fn names(&self) -> Vec<&str> {
+        match self {
             Keys::Known(names) => names.to_vec(),
             Keys::Declared(names) => names.iter().filter_map(Value::as_str).collect(),
-        };
-        let value = |name: &str| match (item.get(name), name) {
-            (None | Some(Value::Null), "protocol") => json!("TCP"),
-            (found, _) => found.cloned().unwrap_or_default(),
-        };
-        Value::Object(names.into_iter().map(|name| (name.to_owned(), value(name))).collect())
+        }
+    }
+}
+
+/// A part of an item's key; `protocol` has a default in every list that is keyed by it.
+fn part<'a>(item: &'a Value, name: &str) -> &'a Value {
+    static TCP: LazyLock<Value> = LazyLock::new(|| json!("TCP"));
+    match (&item[name], name) {
+        (Value::Null, "protocol") => &TCP,
+        (found, _) => found,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The ways in which an object is written, and who owns which of its fields afterwards.
 
 use golive::offline::judge;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fields::{self, Fields, Loss};
 use super::resource::Resource;
@@ -77,21 +77,21 @@ fn set_entries(object: &mut Value, resource: &Resource, entries: &[Entry]) {
 
 /// What counts as fields: not the object's identity, nor what the server alone writes.
 fn body(object: &Value, subresource: &str) -> Value {
-    let mut body = object.clone();
-    let Some(map) = body.as_object_mut() else { return body };
-    map.remove("apiVersion");
-    map.remove("kind");
-    if subresource == "status" {
-        map.retain(|name, _| name == "status");
-        return body;
-    }
-    if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|name, _| ["labels", "annotations", "finalizers", "ownerReferences"].contains(&name.as_str()));
-        if metadata.is_empty() {
-            map.remove("metadata");
-        }
-    }
-    body
+    let fields = object.as_object().into_iter().flatten().filter_map(|(name, value)| match name.as_str() {
+        "apiVersion" | "kind" => None,
+        other if subresource == "status" && other != "status" => None,
+        "metadata" => Some((name.clone(), marks(value).filter(|marks| *marks != json!({}))?)),
+        _ => Some((name.clone(), value.clone())),
+    });
+    fields.collect()
+}
+
+/// Fields of the metadata that anybody may write.
+const MARKS: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
+
+fn marks(metadata: &Value) -> Option<Value> {
+    let fields = metadata.as_object()?.iter().filter(|(name, _)| MARKS.contains(&name.as_str()));
+    Some(fields.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 /// Server-side apply of `config` onto `live` (`null`: there is none).
@@ -106,13 +106,12 @@ pub fn apply(resource: &Resource, live: &Value, config: &Value, writer: Writer<'
     let wanted = fields::all(&want, schema);
     let (before, mut kept) = (own(&mut entries, writer), wanted.clone());
     entries.iter().for_each(|entry| fields::union(&mut kept, &entry.fields));
-    let mut object = if live.is_null() { identity(config) } else { live.clone() };
     // In this order, as the server: what an empty block of the config had before is taken out of it after the merge.
-    let mut merged = fields::merged(&body(&object, ""), &want, schema);
+    let mut merged = fields::merged(&have, &want, schema);
     Loss { had: &before, kept: &kept }.apply(&mut merged, schema);
     let removed = fields::removed(&have, &merged, schema);
     entries.iter_mut().for_each(|entry| entry.fields = fields::minus(&entry.fields, &removed));
-    put(&mut object, merged);
+    let mut object = built(live, config, merged);
     entries.push(Entry::of(writer, "Apply", wanted));
     set_entries(&mut object, resource, &entries);
     trim(resource, &mut object);
@@ -142,38 +141,42 @@ fn own(entries: &mut Vec<Entry>, writer: Writer<'_>) -> Fields {
 
 /// Built-in kinds leave out data that is empty.
 fn trim(resource: &Resource, object: &mut Value) {
-    let empty = object["data"].as_object().is_some_and(serde_json::Map::is_empty);
+    let empty = object["data"].as_object().is_some_and(Map::is_empty);
     if resource.group.is_empty() && empty {
         object.as_object_mut().map(|map| map.remove("data"));
     }
 }
 
-fn identity(config: &Value) -> Value {
-    let metadata = json!({"name": config["metadata"]["name"], "namespace": config["metadata"]["namespace"]});
-    json!({"apiVersion": config["apiVersion"], "kind": config["kind"], "metadata": metadata})
+/// An object of this body; its identity and what the server wrote are those of `live`, where there is one.
+fn built(live: &Value, new: &Value, body: Value) -> Value {
+    let Value::Object(mut object) = body else { return live.clone() };
+    let mut metadata = frame(live, new);
+    if let Some(Value::Object(marks)) = object.remove("metadata") {
+        metadata.extend(marks.into_iter().filter(|(_, value)| *value != json!({}) && *value != json!([])));
+    }
+    let whose = if live.is_null() { new } else { live };
+    for name in ["apiVersion", "kind"] {
+        object.insert(name.to_owned(), whose[name].clone());
+    }
+    object.insert("metadata".to_owned(), metadata.into());
+    Value::Object(object)
 }
 
-/// Gives an object this body; its identity and what the server wrote stay.
-fn put(object: &mut Value, body: Value) {
-    let Value::Object(mut body) = body else { return };
-    let metadata = body.remove("metadata").unwrap_or_default();
-    let Some(map) = object.as_object_mut() else { return };
-    map.retain(|name, _| ["apiVersion", "kind", "metadata"].contains(&name.as_str()));
-    map.extend(body);
-    let Some(have) = map.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    for name in ["labels", "annotations", "finalizers", "ownerReferences"] {
-        match metadata.get(name) {
-            Some(value) if *value != json!({}) && *value != json!([]) => drop(have.insert(name.into(), value.clone())),
-            _ => drop(have.remove(name)),
-        }
-    }
+/// The metadata that only the server writes, but for who owns which field; of a new object what names it.
+fn frame(live: &Value, new: &Value) -> Map<String, Value> {
+    let is_new = live.is_null();
+    let stays = |name: &str| match is_new {
+        true => ["name", "namespace"].contains(&name),
+        false => name != "managedFields" && !MARKS.contains(&name),
+    };
+    let fields = if is_new { new } else { live }["metadata"].as_object().into_iter().flatten();
+    fields.filter(|(name, _)| stays(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// A whole object in the place of `live`, as PUT, POST and patches leave it.
 pub fn replace(resource: &Resource, live: &Value, new: &Value, writer: Writer<'_>) -> Value {
     let schema = Schema::top(resource);
-    let mut object = if live.is_null() { identity(new) } else { live.clone() };
-    put(&mut object, next(resource, live, new, writer));
+    let mut object = built(live, new, next(resource, live, new, writer));
     trim(resource, &mut object);
     default(resource, &mut object);
     let have = if live.is_null() { json!({}) } else { body(live, "") };
@@ -201,7 +204,7 @@ fn told(new: &Value) -> Option<&Vec<Value>> {
 /// A list of one blank entry takes all ownership away:
 /// <https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields>.
 fn is_blank(entry: &Value) -> bool {
-    entry.as_object().is_some_and(serde_json::Map::is_empty)
+    entry.as_object().is_some_and(Map::is_empty)
 }
 
 /// The body that a write through a subresource, or around it, leaves.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use sim::cluster::Cluster;
-use sim::cluster::answer::Request;
+use sim::cluster::answer::{Request, Selector};
 use sim::cluster::resource::{Resource, Target};
 use sim::cluster::write;
 use world::World;
@@ -158,7 +158,9 @@ impl Model {
     pub async fn events(&self) -> Outcome<Vec<String>> {
         let of = |change: &&sim::cluster::Change| change.resource.kind == "SaasDeployment";
         let changes = self.0.since(0).unwrap_or_default().iter().filter(of);
-        let lines = changes.filter_map(|change| change.event("", &[])).map(|line| Ok(serde_json::from_slice(&line)?));
+        let lines = changes
+            .filter_map(|change| change.event("", &Selector::default()))
+            .map(|line| Ok(serde_json::from_slice(&line)?));
         Ok(lines.collect::<Outcome<Vec<Value>>>()?.iter().map(event).collect())
     }
 }
