@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::api::SaasDeployment;
+use crate::child::Owners;
 use crate::fault::Fault;
 use crate::observe::Observer;
 use crate::plan::{Action, Ask, Part, Plan, Steps};
@@ -135,8 +136,7 @@ pub fn owner_reference(saas: &SaasDeployment) -> Value {
 
 /// Whether an object goes with another SaasDeployment: one that had this name before, and is not collected yet.
 pub fn is_of_former(saas: &SaasDeployment, object: &impl ResourceExt) -> bool {
-    let own = saas.metadata.uid.as_ref();
-    object.owner_references().iter().any(|owner| owner.kind == "SaasDeployment" && Some(&owner.uid) != own)
+    Owners::of(object).is_former(&saas.uid().unwrap_or_default())
 }
 
 /// The refusal of an object that [`is_of_former`].
@@ -146,7 +146,7 @@ pub fn former(what: &str) -> Fault {
 
 /// Whether an object goes with this SaasDeployment: the reference that [`owner_reference`] makes is on it.
 pub fn is_owned(saas: &SaasDeployment, object: &impl ResourceExt) -> bool {
-    object.owner_references().iter().any(|owner| Some(&owner.uid) == saas.metadata.uid.as_ref())
+    Owners::of(object).has(&saas.uid().unwrap_or_default())
 }
 
 impl Observer {

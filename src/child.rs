@@ -55,8 +55,8 @@ pub struct Child {
     pub applied: Option<Box<str>>,
     /// Where in its managed fields it stands that golive made it, until golive applies it for the first time.
     pub entry: Option<usize>,
-    /// The uid of the SaasDeployment that it goes with.
-    pub owner: Option<Box<str>>,
+    /// The SaasDeployments that it goes with.
+    pub owners: Owners,
     version: Option<u64>,
     /// By JSON pointer: a map for each level would take six times the room.
     facts: Box<[(&'static str, Value)]>,
@@ -83,7 +83,7 @@ impl Child {
     pub fn new(kind: Kind, object: DynamicObject) -> Self {
         let label = object.labels().get(PART);
         let part = Part::ALL.into_iter().find(|part| label.is_some_and(|label| label == part.word()));
-        let owner = owner(&object);
+        let owners = Owners::of(&object);
         Child {
             name: object.name_any().into(),
             uid: object.uid().unwrap_or_default().into(),
@@ -101,8 +101,8 @@ impl Child {
             entry: entry_of_making(&object),
             version: version(&object),
             facts: facts(kind, &object),
-            whole: Mutex::new(whole(object, owner.is_some() && part.is_some())),
-            owner,
+            whole: Mutex::new(whole(object, !owners.0.is_empty() && part.is_some())),
+            owners,
             admitted: None,
             strays: AtomicBool::new(false),
         }
@@ -144,12 +144,12 @@ impl Child {
 
     /// Whether it goes with the SaasDeployment of this uid.
     pub fn belongs_to(&self, uid: &str) -> bool {
-        self.owner.as_deref() == Some(uid)
+        self.owners.has(uid)
     }
 
     /// Whether it goes with a SaasDeployment of another uid: one that had the name before, and is not collected yet.
     pub fn is_of_former(&self, uid: &str) -> bool {
-        self.owner.as_deref().is_some_and(|owner| owner != uid)
+        self.owners.is_former(uid)
     }
 
     /// Whether `new` is an older version of the same object.
@@ -195,12 +195,27 @@ impl Admitted {
     }
 }
 
-fn owner(object: &DynamicObject) -> Option<Box<str>> {
-    let owners = object
-        .owner_references()
-        .iter()
-        .filter(|owner| owner.kind == "SaasDeployment" && owner.api_version.starts_with("golive.dev/"));
-    owners.map(|owner| owner.uid.as_str().into()).next()
+/// The SaasDeployments that an object goes with: it is collected once all of them are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owners(Box<str>);
+
+impl Owners {
+    /// Those of an object. What others call a SaasDeployment is none.
+    pub fn of(object: &impl ResourceExt) -> Self {
+        let references = object.owner_references().iter();
+        let ours = references.filter(|o| o.kind == "SaasDeployment" && o.api_version.starts_with("golive.dev/"));
+        Owners(ours.map(|owner| owner.uid.as_str()).collect::<Vec<_>>().join(" ").into())
+    }
+
+    /// Whether the SaasDeployment of this uid is one of them.
+    pub fn has(&self, uid: &str) -> bool {
+        self.0.split_whitespace().any(|owner| owner == uid)
+    }
+
+    /// Whether there are others alone: such as had the name before, and whose objects are not collected yet.
+    pub fn is_former(&self, uid: &str) -> bool {
+        !self.0.is_empty() && !self.has(uid)
+    }
 }
 
 /// Whether the roll-out of a Deployment makes no progress any more:
@@ -285,6 +300,29 @@ mod tests {
             "spec": {"replicas": 2, "paused": false}, "status": {"availableReplicas": 1, "conditions": []},
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn an_object_goes_with_each_of_its_own_kind_of_owners() {
+        let owner = |(group, kind, uid): &(&str, &str, &str)| json!({"apiVersion": group, "kind": kind, "name": "o", "uid": uid});
+        let (ours, kind) = ("golive.dev/v1alpha1", "SaasDeployment");
+        let cases: [(&[_], _); 7] = [
+            (&[], [false, false]),
+            (&[(ours, kind, "this")], [true, false]),
+            (&[(ours, kind, "former")], [false, true]),
+            (&[(ours, kind, "former"), (ours, kind, "this")], [true, false]),
+            (&[("golive.dev/v1", kind, "former"), (ours, "SaasOperation", "other")], [false, true]),
+            (&[("golive.dev/v1", kind, "this")], [true, false]),
+            (&[("example.com/v1", kind, "other"), ("v1", "ConfigMap", "config")], [false, false]),
+        ];
+        for (owners, [goes_along, is_former]) in cases {
+            let mut object = deployment();
+            let list: Vec<Value> = owners.iter().map(owner).collect();
+            object.metadata.owner_references = serde_json::from_value(json!(list)).unwrap();
+            let found = Owners::of(&object);
+            assert_eq!([found.has("this"), found.is_former("this")], [goes_along, is_former], "{owners:?}");
+            assert!(!found.has(""), "what has no uid yet owns nothing");
+        }
     }
 
     #[test]

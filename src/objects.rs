@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::Event;
 
-use crate::child::{Admitted, Child};
+use crate::child::{Admitted, Child, Owners};
 use crate::compare::Strays;
 use crate::fault::Fault;
 use crate::kinds::Kind;
@@ -43,8 +43,7 @@ struct Lost {
     kind: Kind,
     name: Box<str>,
     uid: Box<str>,
-    /// The uid of the SaasDeployment that it went with.
-    owner: Option<Box<str>>,
+    owners: Owners,
 }
 
 impl Children {
@@ -83,7 +82,7 @@ impl Children {
     /// The same without what goes with another SaasDeployment than that of this uid.
     pub fn of_uid(mut self, uid: &str) -> Self {
         self.0.retain(|(_, child)| !child.is_of_former(uid));
-        self.1.retain(|lost| lost.owner.as_deref().is_none_or(|owner| owner == uid));
+        self.1.retain(|lost| !lost.owners.is_former(uid));
         self
     }
 
@@ -96,9 +95,9 @@ impl Children {
     /// over.
     fn lose(&mut self, kind: Kind, name: &str) {
         let theirs = self.find(kind, name).filter(|child| !child.going && kind != Kind::Job);
-        if let Some((uid, owner)) = theirs.map(|child| (child.uid.clone(), child.owner.clone())) {
+        if let Some((uid, owners)) = theirs.map(|child| (child.uid.clone(), child.owners.clone())) {
             self.1.retain(|lost| lost.kind != kind || *lost.name != *name);
-            self.1.push(Lost { kind, name: name.into(), uid, owner });
+            self.1.push(Lost { kind, name: name.into(), uid, owners });
         }
     }
 
