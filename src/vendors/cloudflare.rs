@@ -214,7 +214,11 @@ impl Records<'_> {
         results
     }
 
-    async fn written(&self, entries: &[Entry]) -> Seen<()> {
+    /// Makes changes in one request: all of them, or none.
+    ///
+    /// # Errors
+    /// They could not be made, or nobody knows.
+    pub async fn written(&self, entries: &[Entry]) -> Seen<()> {
         match entries {
             [one] => self.one(one).await,
             many => self.together(many).await,

@@ -19,7 +19,7 @@ pub use transport::Access;
 use transport::{Reply, Transport};
 
 use self::cloudflare::{Entry, Records};
-use self::commits::Commits;
+use self::commits::{Batch, Commits};
 use self::rows::Rows;
 use self::sentry::Projects;
 use self::snapshots::Snapshots;
@@ -155,14 +155,33 @@ impl Vendors {
         let entries = changes.into_iter().map(|change| Entry { mark: mark.clone(), change }).collect();
         // Faults name the account: two accounts with one credential do not share a request.
         let queue = format!("{}/{}", access.account, in_zone(access, zone));
-        let write = async |entries: Vec<Entry>| {
-            let written = records.batch(&entries).await;
-            if written.iter().any(|result| result.as_ref().err().is_none_or(Fault::may_have_changed)) {
-                self.records.forget(&in_zone(access, zone));
-            }
-            written
-        };
-        self.commits.commit(&queue, entries, write).await
+        self.commits.commit(&queue, entries, &Told { records, listed: &self.records }).await
+    }
+}
+
+/// The records of a zone, whose listing is told of each write.
+struct Told<'a> {
+    records: Records<'a>,
+    listed: &'a Snapshots<Vec<Held<Record>>>,
+}
+
+impl Told<'_> {
+    fn of(&self, written: Seen<()>) -> Seen<()> {
+        if written.as_ref().err().is_none_or(Fault::may_have_changed) {
+            self.listed.forget(&in_zone(self.records.access, self.records.zone));
+        }
+        written
+    }
+}
+
+impl Batch<Entry> for Told<'_> {
+    async fn together(&self, entries: &[Entry]) -> Seen<()> {
+        self.of(self.records.written(entries).await)
+    }
+
+    async fn alone(&self, entries: &[Entry]) -> Seen<()> {
+        let written: Seen<()> = self.records.batch(entries).await.into_iter().collect();
+        self.of(written)
     }
 }
 

@@ -133,9 +133,10 @@ impl<T: Row> Rows<T> {
         }
     }
 
-    /// A write that did not succeed: the listing may be the reason, or lack what the write did all the same.
+    /// A write that did not succeed: the listing may be the reason, or lack what the write did all the same. Where lists lag
+    /// a write is one request: one that was kept back did nothing.
     fn failed(&self, table: &str, fault: &Fault) {
-        if fault.may_have_changed() {
+        if self.lag.is_zero() || fault.may_have_changed() {
             self.listed.forget(table);
         }
     }
