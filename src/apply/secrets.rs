@@ -42,9 +42,11 @@ pub fn is_ours(saas: &SaasDeployment, secret: &Secret) -> bool {
     is_owned(saas, secret) || named()
 }
 
-/// Whether a Secret goes with a SaasDeployment that had the name before this one: what is newer than this one is of a later one.
+/// Whether a Secret goes with a SaasDeployment that had the name before this one. What is newer than this one is of a later
+/// one, unless it is going: a saved one that somebody put back goes, for its owner is no more.
 pub fn is_earlier(saas: &SaasDeployment, secret: &Secret) -> bool {
-    is_of_former(saas, secret) && secret.metadata.creation_timestamp <= saas.metadata.creation_timestamp
+    let is_older = secret.metadata.creation_timestamp <= saas.metadata.creation_timestamp;
+    is_of_former(saas, secret) && (is_older || secret.metadata.deletion_timestamp.is_some())
 }
 
 /// The refusal of a Secret that is not.

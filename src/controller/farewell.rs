@@ -104,10 +104,11 @@ async fn forget(context: &Context, saas: &SaasDeployment) {
 /// what stands at vendors stays, but the vault does not stand in the way of its namespace.
 pub async fn after(saas: SaasDeployment, context: &Context) {
     let observer = &context.observer;
-    if !observer.vaults.knows(&saas) {
+    let is_held = observer.vaults.knows(&saas);
+    observer.vaults.forget(&saas);
+    if !is_held {
         return;
     }
-    observer.vaults.forget(&saas);
     forget(context, &saas).await;
     for _ in 0..LOOKS {
         match observer.let_vault_go(&saas).await {
@@ -117,4 +118,5 @@ pub async fn after(saas: SaasDeployment, context: &Context) {
         }
         tokio::time::sleep(LOOK).await;
     }
+    warn!("{} went without a farewell: its vault may stay, held by the finalizer {FINALIZER}", saas.name_any());
 }
