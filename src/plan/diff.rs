@@ -200,4 +200,35 @@ mod tests {
         let Difference { changes, taken } = diff(&want, &have, &mark("me"), Adopt::IfIdentical);
         assert!(changes.is_empty() && taken.is_some_and(|hold| hold.message.contains("192.0.2.9")));
     }
+
+    /// A row that bars every other of its first letter, and says nothing of what goes with it.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Slug(&'static str);
+
+    impl Row for Slug {
+        type Key = &'static str;
+
+        fn key(&self) -> &'static str {
+            self.0
+        }
+
+        fn bars(&self, stranger: &Self) -> bool {
+            self.0[..1] == stranger.0[..1]
+        }
+    }
+
+    impl std::fmt::Display for Slug {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_bars_holds_only_the_rows_of_its_key_where_the_table_says_no_more() {
+        let row = |id: &str, mark: Option<Mark>, slug| Held { id: Id(id.into()), mark, row: Slug(slug) };
+        let have = [row("1", None, "a-theirs"), row("2", Some(mark("me")), "a"), row("3", Some(mark("me")), "c")];
+        let Difference { changes, taken } = diff(&[Slug("a"), Slug("b")], &have, &mark("me"), Adopt::Never);
+        assert_eq!(changes, [Change::Delete(Id("3".into())), Change::Create(Slug("b"))]);
+        assert!(taken.is_some());
+    }
 }

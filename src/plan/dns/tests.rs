@@ -114,3 +114,16 @@ fn of_two_accounts_that_lead_to_one_zone_the_one_in_use_is_remembered() {
     world.vault.as_mut().unwrap().ledger.accounts = [note("dns"), note("old")].into();
     assert_eq!(noted(&world), format!("{:?}", [Action::Note(vec![Note::Forget(note("old"))])]));
 }
+
+#[test]
+fn a_wanted_lifetime_holds_where_the_vendors_edge_does_not_stand_before_the_record() {
+    let world = moved(|_| Vec::new());
+    let rows = |dns: serde_json::Value| {
+        let saas = saas(json!({"domains": HOSTS, "dns": dns}));
+        let rows = Ask { saas: &saas, world: &world }.address_rows(HOSTS[0]).ok().unwrap();
+        rows.into_iter().map(|row| (row.proxied, row.ttl)).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(json!({"ttlSeconds": 300})), [(false, 300)]);
+    assert_eq!(rows(json!({"ttlSeconds": 300, "proxied": true})), [(true, AUTOMATIC)]);
+    assert_eq!(rows(json!({})), [(false, AUTOMATIC)]);
+}
