@@ -93,7 +93,7 @@ fn taken_by<T: Row + std::fmt::Display>(row: &T, held: &Held<T>) -> Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::{Id, Record, RecordType};
+    use crate::rows::{Id, Monitor, Record, RecordType};
 
     fn mark(owner: &str) -> Mark {
         Mark { cluster: "c".into(), owner: owner.into(), label: "n/a".into() }
@@ -201,9 +201,9 @@ mod tests {
         assert!(changes.is_empty() && taken.is_some_and(|hold| hold.message.contains("192.0.2.9")));
     }
 
-    /// A row that bars every other of its first letter, and says nothing of what goes with it.
+    /// A row that bars strangers of its first letter, and says nothing of what goes with it.
     #[derive(Clone, Debug, PartialEq)]
-    struct Slug(&'static str);
+    struct Slug(&'static str, u8);
 
     impl Row for Slug {
         type Key = &'static str;
@@ -225,10 +225,25 @@ mod tests {
 
     #[test]
     fn what_a_stranger_bars_holds_only_the_rows_of_its_key_where_the_table_says_no_more() {
-        let row = |id: &str, mark: Option<Mark>, slug| Held { id: Id(id.into()), mark, row: Slug(slug) };
-        let have = [row("1", None, "a-theirs"), row("2", Some(mark("me")), "a"), row("3", Some(mark("me")), "c")];
-        let Difference { changes, taken } = diff(&[Slug("a"), Slug("b")], &have, &mark("me"), Adopt::Never);
-        assert_eq!(changes, [Change::Delete(Id("3".into())), Change::Create(Slug("b"))]);
+        let row = |id: &str, mark: Option<Mark>, row| Held { id: Id(id.into()), mark, row };
+        let own = || Some(mark("me"));
+        let have = [row("1", None, Slug("a-theirs", 0)), row("2", own(), Slug("a", 0)), row("3", own(), Slug("c", 0))];
+        let want = [Slug("a", 1), Slug("b", 0)];
+        let Difference { changes, taken } = diff(&want, &have, &mark("me"), Adopt::Never);
+        assert_eq!(changes, [Change::Delete(Id("3".into())), Change::Create(want[1].clone())]);
         assert!(taken.is_some());
+    }
+
+    #[test]
+    fn a_strangers_monitor_bars_none_and_ours_is_changed_whatever_it_watched() {
+        let watch =
+            |url: &str| Monitor { name: "n".into(), url: url.into(), every_seconds: 60, alert_after_seconds: 60 };
+        let strange = Held { id: Id("1".into()), mark: None, row: watch("a") };
+        let want = [watch("a")];
+        let made = diff(&want, &[strange.clone()], &mark("me"), Adopt::Never);
+        assert_eq!(made, Difference { changes: vec![Change::Create(watch("a"))], taken: None });
+        let ours = Held { id: Id("2".into()), mark: Some(mark("me")), row: watch("b") };
+        let moved = diff(&want, &[strange, ours], &mark("me"), Adopt::Never);
+        assert_eq!(moved.changes, [Change::Update(Id("2".into()), watch("a"))]);
     }
 }
