@@ -1,4 +1,4 @@
-.PHONY: bench demo deny laws test test-apps lint world world-down
+.PHONY: bench demo deny laws mutants test test-apps lint world world-down
 
 APPS := tests/world/apps
 
@@ -36,6 +36,11 @@ deny:
 # Any crash, any fault, any order, in a simulated world: ten minutes of search for a breach; writes docs/laws.md.
 laws:
 	cargo run --quiet --profile laws -p sim -- --pairs --page docs/laws.md
+
+# Which changes of the code that decides no test notices: some 1,500, each built and tried, for hours. Parts of it:
+# `make mutants ARGS='--file src/rows.rs'`. Needs `cargo install cargo-mutants --locked`; .cargo/mutants.toml says what counts.
+mutants:
+	cargo mutants $(ARGS)
 
 # Speed as ratios in one run: golive beside a bare client and its peers on a real API server; writes docs/performance.md.
 bench:

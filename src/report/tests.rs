@@ -112,9 +112,10 @@ fn what_a_part_did_and_could_not_do_is_its_condition() {
     assert_eq!(part(&resting, &altered), "False CredentialDenied: no");
     let refused = Plan { parts: [(Part::Dns, Err(Hold::event("ZoneMissing", "no zone")))].into() };
     assert_eq!(part(&refused, &Done::default()), "False ZoneMissing: no zone");
-    let left = Steps { waits: Some(Hold::event("Going", "goes")), left: vec!["row a".into()], ..Steps::default() };
+    let left =
+        Steps { waits: Some(Hold::event("ZoneMissing", "goes")), left: vec!["row a".into()], ..Steps::default() };
     let going = Plan { parts: [(Part::Dns, Ok(left))].into() };
-    assert_eq!(part(&going, &Done::default()), "False Going: goes; may still stand: row a");
+    assert_eq!(part(&going, &Done::default()), "False ZoneMissing: goes; may still stand: row a");
 }
 
 #[test]
