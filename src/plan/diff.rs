@@ -240,7 +240,7 @@ mod tests {
             |url: &str| Monitor { name: "n".into(), url: url.into(), every_seconds: 60, alert_after_seconds: 60 };
         let strange = Held { id: Id("1".into()), mark: None, row: watch("a") };
         let want = [watch("a")];
-        let made = diff(&want, &[strange.clone()], &mark("me"), Adopt::Never);
+        let made = diff(&want, std::slice::from_ref(&strange), &mark("me"), Adopt::Never);
         assert_eq!(made, Difference { changes: vec![Change::Create(watch("a"))], taken: None });
         let ours = Held { id: Id("2".into()), mark: Some(mark("me")), row: watch("b") };
         let moved = diff(&want, &[strange, ours], &mark("me"), Adopt::Never);
