@@ -1,4 +1,4 @@
-.PHONY: bench demo deny laws soak test test-apps lint world world-down
+.PHONY: bench demo deny laws mutants soak test test-apps lint world world-down
 
 APPS := tests/world/apps
 
@@ -41,6 +41,11 @@ laws:
 soak:
 	KILLS=1000 cargo test --test cluster -- again_and_again
 	SOAK_SECONDS=1200 cargo test --test cluster -- everything_flapped
+
+# Which changes of the code that decides no test notices: some 1,500, each built and tried, for hours. Parts of it:
+# `make mutants ARGS='--file src/rows.rs'`. Needs `cargo install cargo-mutants --locked`; .cargo/mutants.toml says what counts.
+mutants:
+	cargo mutants $(ARGS)
 
 # Speed as ratios in one run: golive beside a bare client and its peers on a real API server; writes docs/performance.md.
 bench:

@@ -386,7 +386,7 @@ mod tests {
         };
         let running = against(json!({"spec": {"paused": false}}));
         for (owner, length, is_known) in
-            [("K", 1_000_000, false), ("K", SHORT / 4, true), ("SaasDeployment", 1_000_000, true)]
+            [("K", 1_000_000, false), ("K", 5_000, true), ("SaasDeployment", 1_000_000, true)]
         {
             let child = long(owner, length);
             assert_eq!(kept(&child) > length, is_known, "{owner} {length}");
@@ -425,5 +425,72 @@ mod tests {
         assert!(altered.strays(&paused).is_empty() && !altered.altered().is_empty());
         let mended = Child::new(Kind::Deployment, deployment()).admitted_as(admitted);
         assert!(mended.strays(&running).is_empty() && mended.altered().is_empty());
+    }
+
+    #[test]
+    fn of_an_object_what_plans_ask_for_is_kept_and_of_annotations_golives_alone() {
+        let mut object = deployment();
+        object
+            .annotations_mut()
+            .extend([("golive.dev/a", "b"), ("other.dev/a", "c")].map(|(k, v)| (k.into(), v.into())));
+        let annotations = json!({"golive.dev/environment": "e", "other.dev/a": "c"});
+        object.data["spec"]["template"] = json!({"metadata": {"annotations": annotations}});
+        object.data["revision"] = json!(7);
+        let child = |kind| Child::new(kind, object.clone());
+        let deployed = child(Kind::Deployment);
+        assert_eq!(deployed.annotation("golive.dev/a"), Some("b"));
+        assert_eq!([deployed.annotation("other.dev/a"), deployed.annotation(APPLIED)], [None, None]);
+        let ours = json!({"golive.dev/environment": "e"});
+        assert_eq!(deployed.field("/spec/template/metadata/annotations"), Some(&ours));
+        assert_eq!(deployed.field("/spec/template/metadata/annotations/golive.dev~1environment"), Some(&json!("e")));
+        for unknown in ["/spec/paused", "/spec/replicasOfOld", "/status/conditions"] {
+            assert_eq!(deployed.field(unknown), None, "{unknown}");
+        }
+        for kind in [Kind::Job, Kind::PersistentVolumeClaim, Kind::Gateway, Kind::ListenerSet, Kind::HttpRoute] {
+            assert_eq!(child(kind).field("/status/availableReplicas"), Some(&json!(1)), "{kind:?}");
+            assert_eq!(child(kind).annotation("golive.dev/a").is_some(), kind == Kind::Job, "{kind:?}");
+        }
+        assert_eq!(child(Kind::ControllerRevision).field("/revision"), Some(&json!(7)));
+        assert_eq!([child(Kind::Service).field("/status"), child(Kind::Service).field("/revision")], [None, None]);
+    }
+
+    #[test]
+    fn a_deployment_is_late_once_its_deadline_has_passed() {
+        let is_late = |kind, condition: [&str; 3]| {
+            let mut object = deployment();
+            let [name, status, reason] = condition;
+            object.data["status"]["conditions"] = json!([{"type": name, "status": status, "reason": reason}]);
+            Child::new(kind, object).late
+        };
+        let late = ["Progressing", "False", "ProgressDeadlineExceeded"];
+        assert!(is_late(Kind::Deployment, late) && !is_late(Kind::Job, late));
+        for (at, other) in ["Available", "True", "NewReplicaSetCreated"].into_iter().enumerate() {
+            let mut condition = late;
+            condition[at] = other;
+            assert!(!is_late(Kind::Deployment, condition), "{condition:?}");
+        }
+        assert!(!Child::new(Kind::Deployment, deployment()).late);
+    }
+
+    #[test]
+    fn only_a_saas_deployment_of_golives_owns_it_and_an_equal_version_is_no_older() {
+        let owned = |kind: &str, group: &str| {
+            let mut object = deployment();
+            let owner = &mut object.metadata.owner_references.as_mut().unwrap()[0];
+            (owner.kind, owner.api_version) = (kind.into(), group.into());
+            Child::new(Kind::Deployment, object).owner.is_some()
+        };
+        assert!(owned("SaasDeployment", "golive.dev/v1alpha1"));
+        assert!(!owned("SaasDeployment", "other.dev/v1") && !owned("ReplicaSet", "golive.dev/v1alpha1"));
+        let child = Child::new(Kind::Deployment, deployment());
+        let seen = |uid: &str, version: &str| {
+            let mut object = deployment();
+            (object.metadata.uid, object.metadata.resource_version) = (Some(uid.into()), Some(version.into()));
+            child.is_newer_than(&object)
+        };
+        assert!(seen("u", "8") && !seen("u", "9") && !seen("u", "10") && !seen("other", "8"));
+        let mut moved = deployment();
+        moved.metadata.labels = None;
+        assert!(Child::new(Kind::Deployment, moved).part.is_none() && !child.going && !child.recorded);
     }
 }

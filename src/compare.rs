@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_the_server_added_is_no_difference_and_what_somebody_changed_is() {
-        let wanted = json!({"replicas": 2, "list": [{"name": "a", "image": "x"}], "gone": {}});
+        let wanted = json!({"replicas": 2, "list": [{"name": "a", "image": "x"}], "gone": {}, "none": []});
         let found =
             json!({"replicas": 2, "list": [{"name": "a", "image": "x", "tty": false}, {"name": "b"}], "more": 1});
         assert!(holds(Some(&found), &wanted));
@@ -327,5 +327,64 @@ mod tests {
         crate::fuzz::texts(&["1.5Gi", "250m", "99999999999999999999", "1Ti", "0.001k"], 20_000, |text| {
             assert!(quantity(text).is_none() || text.contains(|c: char| c.is_ascii_digit()), "{text}")
         });
+    }
+
+    fn strays(places: &[(&str, &str)]) -> Strays {
+        Strays(places.iter().map(|(place, stands)| ((*place).to_owned(), (*stands).to_owned())).collect())
+    }
+
+    #[test]
+    fn what_strays_beyond_what_is_known_is_new_or_stands_there_otherwise() {
+        let known = strays(&[("spec.a", "1"), ("spec.b", "1")]);
+        assert_eq!(
+            strays(&[("spec.a", "1"), ("spec.b", "2"), ("spec.c", "1")]).beyond(&known).to_string(),
+            "spec.b, spec.c"
+        );
+        assert!(known.beyond(&known).is_empty());
+        let many = strays(&[("a", ""), ("b", ""), ("c", ""), ("d", ""), ("e", ""), ("f", "")]);
+        assert_eq!(many.to_string(), "a, b, c, d and 2 more");
+        assert_eq!(many.beyond(&strays(&[("a", ""), ("b", "")])).to_string(), "c, d, e, f");
+    }
+
+    #[test]
+    fn a_mark_strays_where_it_is_a_label_or_an_annotation_of_the_object_itself() {
+        let has = |place: &str| strays(&[(place, "1")]).has_mark(&["golive.dev/part", "golive.dev/owner"]);
+        assert!(has("metadata.labels[golive.dev/owner]") && has("metadata.annotations[golive.dev/part]"));
+        assert!(!has("metadata.labels[app]") && !has("spec.template.containers[golive.dev/part]"));
+        assert!(!strays(&[]).has_mark(&["golive.dev/part"]));
+    }
+
+    #[test]
+    fn only_places_that_are_not_as_wanted_stray() {
+        let stray = |found: Value, wanted: Value| {
+            let object = |spec: Value| json!({"apiVersion": "v1", "kind": "K", "metadata": {}, "spec": spec});
+            Strays::of(&serde_json::from_value(object(found)).unwrap(), &object(wanted)).to_string()
+        };
+        let container = |ports: Value| json!({"containers": [{"name": "app", "ports": ports}]});
+        let [one, two] = [json!([{"containerPort": 1}]), json!([{"containerPort": 1}, {"containerPort": 2}])];
+        assert_eq!(stray(container(two.clone()), container(one.clone())), "spec.containers[app].ports");
+        assert_eq!(stray(container(one.clone()), container(two)), "spec.containers[app].ports");
+        assert_eq!(stray(container(one.clone()), container(one)), "");
+        assert_eq!(stray(json!({"args": ["a", "b"]}), json!({"args": ["a"]})), "spec.args", "no list of named things");
+        assert_eq!(stray(json!({"a": {"x": 1}}), json!({"a": []})), "spec.a");
+        assert_eq!(stray(json!({"list": [{"name": "a"}]}), json!({"list": []})), "spec.list");
+        assert_eq!(stray(json!({}), json!({"none": [], "null": null, "no": false})), "spec.no");
+    }
+
+    #[test]
+    fn quantities_are_read_to_the_thousandth() {
+        let read = [("1.5", 1_500), ("1k", 1_000_000), ("2M", 2_000_000_000), ("0.001", 1), ("7m", 7)];
+        let binary = [
+            ("1Ki", 1_024_000),
+            ("1.5Mi", 1_572_864_000),
+            ("1Ti", 1_099_511_627_776_000),
+            ("1T", 1_000_000_000_000_000),
+        ];
+        for (text, amount) in read.into_iter().chain(binary) {
+            assert_eq!(quantity(text), Some(amount), "{text}");
+        }
+        for text in ["", "Gi", "1.2.3", "one", "-1"] {
+            assert_eq!(quantity(text), None, "{text}");
+        }
     }
 }

@@ -433,21 +433,4 @@ fn rotated(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_message_is_cut_between_two_letters() {
-        let long = cut(&"aü".repeat(LONGEST));
-        assert!(long.len() <= LONGEST + '…'.len_utf8() && long.ends_with("…"), "{long}");
-        assert_eq!(cut("short"), "short");
-    }
-
-    #[test]
-    fn other_news_of_one_reason_is_another_event() {
-        let failed = |stage| deed("ReleaseReady", &format!("stage {stage} failed"));
-        assert_eq!(failed("test"), failed("test"));
-        assert_ne!(failed("test"), failed("migrate"));
-        assert!(failed("test").chars().all(char::is_alphanumeric));
-    }
-}
+mod tests;

@@ -367,3 +367,57 @@ fn autoscaler(workload: &Workload<'_>, autoscale: &Autoscale) -> Value {
         }],
     }})
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::plan::tests::{saas, world};
+    use crate::world::World;
+
+    /// A world some seconds after the Deployment was made, with what is declared and what its status tells.
+    fn deployed(seconds: i64, replicas: i64, status: &Value) -> World {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": replicas},
+            "metadata": {"name": "app", "generation": 2, "creationTimestamp": "1970-01-01T00:00:00Z"},
+            "status": status});
+        let mut world = world(&[]);
+        world.now = Timestamp::from_second(seconds).unwrap();
+        world.children = world.children.with(Kind::Deployment, serde_json::from_value(object).unwrap());
+        world
+    }
+
+    #[test]
+    fn a_workload_runs_once_every_pod_is_new_and_stands_and_no_old_one_is_left() {
+        let saas = saas(json!({}));
+        let told = |world: &World| {
+            let ask = Ask { saas: &saas, world };
+            ask.is_rolled_out(&ask.workloads()[0]).map_err(|hold| hold.message)
+        };
+        let status = |[seen, all, updated, available]: [i64; 4]| json!({"observedGeneration": seen, "replicas": all, "updatedReplicas": updated, "availableReplicas": available});
+        let up = |counts| told(&deployed(0, 2, &status(counts)));
+        assert_eq!(up([2, 2, 2, 2]), Ok(()));
+        assert_eq!(up([3, 2, 2, 3]), Ok(()));
+        for counts in [[1, 2, 2, 2], [2, 3, 2, 2], [2, 2, 1, 2], [2, 2, 2, 1]] {
+            assert_eq!(up(counts), Err(format!("{} of 2 pods of app are available", counts[3])), "{counts:?}");
+        }
+        assert_eq!(told(&world(&[])), Err("app is being created".into()));
+        let mut failing = deployed(0, 2, &status([2, 2, 2, 2]));
+        failing.troubles = [("app".to_owned(), "ImagePullBackOff".to_owned())].into();
+        assert_eq!(told(&failing), Err("pods of app do not start: ImagePullBackOff".into()));
+    }
+
+    #[test]
+    fn a_young_workload_has_pods_once_one_answers_or_none_is_wanted() {
+        let saas = saas(json!({}));
+        let has = |world: &World| Ask { saas: &saas, world }.has_pods("app");
+        let late = PROGRESS.as_secs();
+        assert!(!has(&world(&[])));
+        for seconds in [0, late - 1] {
+            assert!(!has(&deployed(seconds, 2, &json!({}))) && has(&deployed(seconds, 0, &json!({}))));
+            assert!(has(&deployed(seconds, 2, &json!({"availableReplicas": 1}))));
+            assert!(!has(&deployed(seconds, 2, &json!({"availableReplicas": 0}))));
+        }
+        assert!(has(&deployed(late, 2, &json!({}))), "it has had its time");
+    }
+}

@@ -356,15 +356,31 @@ fn drill_of(told: &Value) -> Option<vault::Backup> {
 mod tests {
     use super::*;
     use crate::api::SaasDeployment;
+    use crate::evidence::{Contents, TargetFacts};
     use crate::plan::tests::{saas, world};
     use crate::world::World;
 
+    /// What a pod tells of a backup that was read back.
     fn told() -> Value {
-        json!({
-            "ok": true, "time": "2026-01-01T00:00:00Z", "source": "/data/a.db", "seconds": 1, "snapshot": "4f",
-            "bytes": 4096, "contents": {"tables": 1, "total": 7, "rows": {"users": 7}},
-            "targets": [{"account": "s3", "ok": true, "snapshot": "4f", "bytes": 4096, "added": 1, "removed": 0, "seconds": 1}],
-        })
+        let target = TargetFacts {
+            account: "s3".into(),
+            ok: true,
+            failure: None,
+            snapshot: Some("4f".into()),
+            bytes: 4096,
+            stored_bytes: 4096,
+            forgotten: 0,
+            seconds: 1,
+        };
+        let facts = BackupFacts {
+            targets: vec![target],
+            contents: Contents::new([("users".to_owned(), 7)].into()),
+            warnings: Vec::new(),
+            missing: false,
+            seconds: 1,
+            time: jiff::Timestamp::UNIX_EPOCH,
+        };
+        serde_json::from_str(&Evidence::success(facts).json().unwrap()).unwrap()
     }
 
     #[test]
@@ -421,5 +437,37 @@ mod tests {
         assert_eq!(request(json!({"deployment": "app", "backup": {}})), Some(Some("NothingToBackUp")));
         assert_eq!(request(json!({"deployment": "app", "drill": {}})), Some(Some("NothingToBackUp")));
         assert_eq!(request(json!({"deployment": "app", "rotate": {"env": ["A"]}})), None);
+    }
+
+    #[test]
+    fn the_result_of_a_job_is_taken_once_and_that_of_a_failed_stage_is_the_releases_to_read() {
+        let saas = backed(json!({"schedule": "0 0 * * *"}));
+        let notes = |name: &str, part: &str, ended: &str, told: Value| {
+            let object = json!({"apiVersion": "batch/v1", "kind": "Job",
+                "metadata": {"name": name, "labels": {crate::objects::PART: part}},
+                "status": {"conditions": [{"type": ended, "status": "True"}]}});
+            let mut world = world(&[]);
+            world.children = world.children.with(Kind::Job, serde_json::from_value(object).unwrap());
+            world.outcomes = [(name.to_owned(), told)].into();
+            let mut steps = Steps::default();
+            Ask { saas: &saas, world: &world }.take_outcomes(&mut steps);
+            let word = |action: &Action| match action {
+                Action::Note(notes) => match &notes[..] {
+                    [Note::Backup(_)] => "backup",
+                    [Note::BackupFailed(_)] => "failed",
+                    [Note::Taken(_)] => "taken",
+                    _ => "other",
+                },
+                _ => "no note",
+            };
+            steps.actions.iter().map(word).collect::<Vec<_>>().join(" ")
+        };
+        let failed = || json!({"ok": false, "reason": "DiskFull", "message": "no room"});
+        assert_eq!(notes("app-backup-1", "backup", "Complete", told()), "backup taken");
+        assert_eq!(notes("app-backup-1", "backup", "Failed", failed()), "failed taken");
+        assert_eq!(notes("app-op-1", "backup", "Failed", failed()), "failed taken");
+        assert_eq!(notes("app-backup-1", "release", "Complete", told()), "backup taken");
+        assert_eq!(notes("app-backup-1", "release", "Failed", failed()), "failed");
+        assert_eq!(notes("app-migrate-1", "release", "Failed", failed()), "");
     }
 }

@@ -110,3 +110,28 @@ pub fn directory(file: &str) -> &str {
         Some((folder, _)) => folder,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::{saas, world};
+
+    #[test]
+    fn a_volume_says_what_it_waits_for_and_that_it_is_lost() {
+        let sqlite = json!({"file": "/data/a.db", "size": "1Gi", "env": "DB"});
+        let saas = saas(json!({"database": {"sqlite": sqlite}}));
+        let waits = |phase: &str, going: bool| {
+            let deleted = going.then_some("2020-01-01T00:00:00Z");
+            let object = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": phase},
+                "metadata": {"name": "app-data", "deletionTimestamp": deleted}});
+            let mut world = world(&[]);
+            world.children = world.children.with(Kind::PersistentVolumeClaim, serde_json::from_value(object).unwrap());
+            let steps = plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap();
+            steps.waits.map(|hold| hold.reason)
+        };
+        assert_eq!(waits("Bound", false), None);
+        assert_eq!(waits("Pending", false), Some("VolumePending"));
+        assert_eq!(waits("Lost", false), Some("VolumeLost"));
+        assert_eq!(waits("Bound", true), Some("VolumeGoing"));
+    }
+}

@@ -93,7 +93,7 @@ fn taken_by<T: Row + std::fmt::Display>(row: &T, held: &Held<T>) -> Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::{Id, Record, RecordType};
+    use crate::rows::{Id, Monitor, Record, RecordType};
 
     fn mark(owner: &str) -> Mark {
         Mark { cluster: "c".into(), owner: owner.into(), label: "n/a".into() }
@@ -199,5 +199,51 @@ mod tests {
         let have = [held("1", None, want[0].clone()), held("2", None, record("a.example.com", "A", "192.0.2.9"))];
         let Difference { changes, taken } = diff(&want, &have, &mark("me"), Adopt::IfIdentical);
         assert!(changes.is_empty() && taken.is_some_and(|hold| hold.message.contains("192.0.2.9")));
+    }
+
+    /// A row that bars strangers of its first letter, and says nothing of what goes with it.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Slug(&'static str, u8);
+
+    impl Row for Slug {
+        type Key = &'static str;
+
+        fn key(&self) -> &'static str {
+            self.0
+        }
+
+        fn bars(&self, stranger: &Self) -> bool {
+            self.0[..1] == stranger.0[..1]
+        }
+    }
+
+    impl std::fmt::Display for Slug {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_bars_holds_only_the_rows_of_its_key_where_the_table_says_no_more() {
+        let row = |id: &str, mark: Option<Mark>, row| Held { id: Id(id.into()), mark, row };
+        let own = || Some(mark("me"));
+        let have = [row("1", None, Slug("a-theirs", 0)), row("2", own(), Slug("a", 0)), row("3", own(), Slug("c", 0))];
+        let want = [Slug("a", 1), Slug("b", 0)];
+        let Difference { changes, taken } = diff(&want, &have, &mark("me"), Adopt::Never);
+        assert_eq!(changes, [Change::Delete(Id("3".into())), Change::Create(want[1].clone())]);
+        assert!(taken.is_some());
+    }
+
+    #[test]
+    fn a_strangers_monitor_bars_none_and_ours_is_changed_whatever_it_watched() {
+        let watch =
+            |url: &str| Monitor { name: "n".into(), url: url.into(), every_seconds: 60, alert_after_seconds: 60 };
+        let strange = Held { id: Id("1".into()), mark: None, row: watch("a") };
+        let want = [watch("a")];
+        let made = diff(&want, std::slice::from_ref(&strange), &mark("me"), Adopt::Never);
+        assert_eq!(made, Difference { changes: vec![Change::Create(watch("a"))], taken: None });
+        let ours = Held { id: Id("2".into()), mark: Some(mark("me")), row: watch("b") };
+        let moved = diff(&want, &[strange, ours], &mark("me"), Adopt::Never);
+        assert_eq!(moved.changes, [Change::Update(Id("2".into()), watch("a"))]);
     }
 }

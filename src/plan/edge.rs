@@ -310,6 +310,8 @@ fn cache_control(cache: &crate::api::CacheRule) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::ground::Facts;
 
     #[test]
     fn a_path_is_under_another_by_whole_segments() {
@@ -332,5 +334,21 @@ mod tests {
         assert_eq!(leads(json!({"processes": front("/")})), ["/ app-front"]);
         let both = json!({"processes": front("/"), "routes": [{"path": "/api"}]});
         assert_eq!(leads(both), ["/ app-front", "/api app"]);
+    }
+
+    #[test]
+    fn the_solver_is_led_to_in_the_way_that_routes_are_made() {
+        let (saas, mut world) = (crate::plan::tests::saas(json!({})), crate::plan::tests::world(&[]));
+        world.served = Kind::ALL.into();
+        world.ground = Facts { controller: Some("example.com/other".into()), ..Facts::default() }.into();
+        let mut kind = |config: &str| {
+            world.config = Config::read(config).unwrap().into();
+            let ask = Ask { saas: &saas, world: &world };
+            let routes = ask.solver_routes("solver", ("/proof", &["a.example".to_owned()])).ok().unwrap();
+            assert!(routes[0].body.to_string().contains("/proof") && routes.len() == 1, "{}", routes[0].body);
+            routes[0].kind
+        };
+        assert_eq!(kind("gateway: {class: c}"), Kind::HttpRoute);
+        assert_eq!(kind("ingress: {class: web}"), Kind::Ingress);
     }
 }

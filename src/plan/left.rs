@@ -95,3 +95,125 @@ pub fn with_rows(why: &str, rows: &[String]) -> String {
         false => format!("{why}; may still stand: {}", rows.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::fault::Fault;
+    use crate::plan::tests::{saas, world};
+    use crate::rows::{Endpoint, Mark, Monitor, Project, Record, RecordType, Zone};
+    use crate::vault::{Issued, Note, Vault, Webhook};
+    use crate::world::World;
+
+    fn held<T>(id: &str, mark: Option<&Mark>, row: T) -> Held<T> {
+        Held { id: Id(id.into()), mark: mark.cloned(), row }
+    }
+
+    fn remembered(part: &str, account: &str, zone: Option<&str>) -> Note {
+        Note::Account(Remembered { part: part.into(), account: account.into(), zone: zone.map(str::to_owned) })
+    }
+
+    fn left(world: &World, part: Part) -> Vec<String> {
+        let mut saas = saas(json!({"domains": ["a.example.org", "b.example.net"]}));
+        saas.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(world.now));
+        Ask { saas: &saas, world }.left(part)
+    }
+
+    /// A world with these entries in its ledger.
+    fn noted(notes: Vec<Note>) -> World {
+        let mut vault = Vault::default();
+        for note in notes {
+            vault.enter(note);
+        }
+        World { vault: Ok(vault), ..world(&[]) }
+    }
+
+    fn unseen<T>() -> Seen<Table<T>> {
+        Err(Fault::Unreachable("down".into()))
+    }
+
+    #[test]
+    fn records_are_named_one_by_one_where_their_zone_is_seen_and_by_their_hosts_where_not() {
+        let (near, far) = (remembered("dns", "cf", Some("example.org")), remembered("dns", "cf", Some("example.com")));
+        let mut world = noted(vec![near, far, remembered("payments", "cf", Some("example.net"))]);
+        let hosts = "records of a.example.org in zone `example.org` of account `cf`";
+        assert_eq!(left(&world, Part::Dns), ["records in zone `example.com` of account `cf`", hosts]);
+        let zone = Zone { id: Id("z".into()), name: "example.org".into(), name_servers: Vec::new() };
+        let hosted = Ok(Some(HostedZone { account: "cf".into(), zone }));
+        world.zones.insert("a.example.org".into(), hosted.clone());
+        world.zones.insert("zone:cf/example.org".into(), hosted);
+        world.zones.insert("zone:cf/example.com".into(), Ok(None));
+        assert_eq!(left(&world, Part::Dns), [hosts], "its table is not seen");
+        let row = |content: &str| Record {
+            name: "a.example.org".into(),
+            kind: RecordType::A,
+            content: content.into(),
+            proxied: false,
+            ttl: 1,
+        };
+        let table = vec![held("1", Some(&world.mark), row("192.0.2.1")), held("2", None, row("192.0.2.2"))];
+        world.records.insert(Id("z".into()), Ok(table.into()));
+        assert_eq!(left(&world, Part::Dns), ["A a.example.org (id 1) of account `cf`"]);
+    }
+
+    #[test]
+    fn endpoints_are_named_by_what_is_seen_else_noted() {
+        let issued = |id: &str| Some(Issued { id: Id(id.into()), at: Timestamp::UNIX_EPOCH });
+        let webhook = |account: &str, current, previous| {
+            let slot = Webhook { account: account.into(), current, previous, attempt: None };
+            Note::Webhook(format!("OF_{}", account.to_uppercase()), Some(slot))
+        };
+        let notes = vec![
+            remembered("payments", "stripe", None),
+            webhook("stripe", issued("new"), issued("old")),
+            webhook("other", issued("theirs"), None),
+        ];
+        let mut world = noted(notes);
+        let told = ["new", "old"].map(|id| format!("webhook endpoint {id} of account `stripe`"));
+        assert_eq!(left(&world, Part::Payments), told);
+        world.endpoints.insert("empty".into(), unseen());
+        assert_eq!(left(&world, Part::Payments)[0], "webhook endpoints of account `empty`");
+        let row = Endpoint {
+            slot: "HOOK".into(),
+            url: "https://a.example.org/hook".into(),
+            events: [].into(),
+            api_version: None,
+            enabled: true,
+            attempt: String::new(),
+        };
+        let table = vec![held("we", Some(&world.mark), row.clone()), held("theirs", None, row)];
+        world.endpoints = [("stripe".to_owned(), Ok(table.into()))].into();
+        let seen = "webhook endpoint we (https://a.example.org/hook) of account `stripe`";
+        assert_eq!(left(&world, Part::Payments), [seen]);
+    }
+
+    #[test]
+    fn monitors_that_may_turn_up_later_and_projects_are_named_too() {
+        let begun = Note::Begun("uptime/up".into(), Some(Timestamp::UNIX_EPOCH));
+        let mut world = noted(vec![remembered("uptime", "up", None), remembered("sentry", "se", None), begun]);
+        let by_name = ["monitor `n/app` of account `up`", "Sentry project `n-app` of account `se`"];
+        assert_eq!(left(&world, Part::Monitors), by_name);
+        world.monitors.insert("up".into(), Ok(Vec::new().into()));
+        world.projects.insert("se".into(), Ok(Vec::new().into()));
+        assert_eq!(left(&world, Part::Monitors), by_name[..1], "it is not listed yet");
+        world.now = Timestamp::from_second(1_000_000).unwrap();
+        assert_eq!(left(&world, Part::Monitors), [""; 0]);
+        let row = Monitor { name: "n/app".into(), url: "https://a".into(), every_seconds: 60, alert_after_seconds: 60 };
+        let project = Project { slug: "shop".into(), dsn: None };
+        let table = vec![held("7", Some(&world.mark), row.clone()), held("8", None, row)];
+        world.monitors.insert("up".into(), Ok(table.into()));
+        world.projects.insert("se".into(), Ok(vec![held("1", Some(&world.mark), project)].into()));
+        let listed = ["monitor `n/app` of https://a (id 7) of account `up`", "Sentry project `shop` of account `se`"];
+        assert_eq!(left(&world, Part::Monitors), listed);
+    }
+
+    #[test]
+    fn of_other_parts_nothing_is_left_and_nothing_is_told_of_it() {
+        assert_eq!(left(&noted(Vec::new()), Part::App), [""; 0]);
+        assert_eq!(with_rows("it goes", &[]), "it goes");
+        assert_eq!(with_rows("it goes", &["a".into(), "b".into()]), "it goes; may still stand: a, b");
+    }
+}

@@ -373,4 +373,91 @@ mod tests {
             assert!(waits.is_none() && actions.len() == 1 && removes(&actions[0]), "{actions:?}");
         }
     }
+
+    fn watched(monitors: serde_json::Value) -> crate::api::SaasDeployment {
+        saas(json!({"domains": ["a.example"], "monitors": monitors}))
+    }
+
+    fn steps(saas: &crate::api::SaasDeployment, world: &World) -> Steps {
+        plan(Ask { saas, world }).unwrap().ok().unwrap()
+    }
+
+    #[test]
+    fn a_monitor_that_stands_becomes_what_the_spec_says() {
+        let account = json!({"default": true, "uptimeRobot": {"keySecret": {"name": "s", "key": "k"}}});
+        let mut world = world(&[("up", account)]);
+        world.vault = Ok(Vault::default());
+        let row = |every_seconds, alert_after_seconds| {
+            let url = "https://a.example/up".to_owned();
+            Monitor { name: "n/app".into(), url, every_seconds, alert_after_seconds }
+        };
+        let held = Held { id: Id("7".into()), mark: Some(world.mark.clone()), row: row(60, 60) };
+        world.monitors.insert("up".into(), Ok(vec![held].into()));
+        let told = |uptime: serde_json::Value| {
+            let steps = steps(&watched(json!({"uptime": uptime})), &world);
+            let change = steps.actions.into_iter().find_map(|action| match action {
+                Action::Monitor { account, change: Change::Update(id, row) } if account == "up" && id.0 == "7" => {
+                    Some(row)
+                }
+                _ => None,
+            });
+            (change, steps.evidence.contains("https://a.example/up is asked every"))
+        };
+        assert_eq!(told(json!({"path": "/up", "everySeconds": 30, "failures": 4})), (Some(row(30, 120)), true));
+        assert_eq!(told(json!({"path": "/up", "everySeconds": 60, "failures": 1})), (None, true));
+    }
+
+    #[test]
+    fn a_create_that_may_have_been_done_is_not_repeated_until_its_outcome_must_be_known() {
+        let row = || Monitor { name: "a".into(), url: "u".into(), every_seconds: 60, alert_after_seconds: 60 };
+        let done = |world: &World, change: Change<Monitor>| {
+            let (saas, mut steps) = (saas(json!({})), Steps::default());
+            Ask { saas: &saas, world }.uptime_change("up", change, &mut steps);
+            (steps.actions.len(), steps.waits.map(|hold| hold.reason))
+        };
+        for seconds in [0, 179] {
+            assert_eq!(done(&after(seconds), Change::Create(row())), (0, Some("ListPending")));
+            assert_eq!(done(&after(seconds), Change::Delete(Id("7".into()))), (1, None));
+        }
+        assert_eq!(done(&after(180), Change::Create(row())), (2, None), "noted, and made");
+        assert_eq!(done(&world(&[]), Change::Create(row())), (2, None));
+    }
+
+    #[test]
+    fn a_project_is_made_completed_kept_in_mind_and_removed() {
+        let account = json!({"default": true, "sentry": {"organization": "o", "team": "t", "tokenSecret": {"name": "s", "key": "k"}}});
+        let mut world = world(&[("se", account)]);
+        world.vault = Ok(Vault::default());
+        let wanted = watched(json!({"sentry": {"env": "DSN"}}));
+        let table = |world: &World, dsn: Option<&str>| {
+            let row = Project { slug: "n-app".into(), dsn: dsn.map(str::to_owned) };
+            let strange = Held { id: Id("0".into()), mark: None, row: row.clone() };
+            Ok(vec![strange, Held { id: Id("1".into()), mark: Some(world.mark.clone()), row }].into())
+        };
+        let done = |saas: &crate::api::SaasDeployment, world: &World| {
+            let word = |action: Action| match action {
+                Action::Project { change: Change::Create(row), .. } => format!("create {}", row.slug),
+                Action::Project { change: Change::Update(id, _), .. } => format!("complete {id}"),
+                Action::Project { change: Change::Delete(id), .. } => format!("delete {id}"),
+                Action::Note(notes) => match &notes[..] {
+                    [Note::Account(at)] => format!("remember {}", at.account),
+                    [Note::Value(env, _)] => format!("store {env}"),
+                    other => format!("{other:?}"),
+                },
+                other => format!("{other:?}"),
+            };
+            steps(saas, world).actions.into_iter().map(word).collect::<Vec<_>>()
+        };
+        world.projects.insert("se".into(), Ok(Vec::new().into()));
+        assert_eq!(done(&wanted, &world), ["remember se", "create n-app"]);
+        let at = Remembered { part: "sentry".into(), account: "se".into(), zone: None };
+        world.vault.as_mut().unwrap().enter(Note::Account(at));
+        world.projects.insert("se".into(), table(&world, None));
+        assert_eq!(done(&wanted, &world), ["complete 1"]);
+        world.projects.insert("se".into(), table(&world, Some("https://dsn")));
+        assert_eq!(done(&wanted, &world), ["store DSN"]);
+        world.vault.as_mut().unwrap().enter(Note::Value("DSN".into(), "https://dsn".to_owned().into()));
+        assert_eq!(done(&wanted, &world), [""; 0]);
+        assert_eq!(done(&saas(json!({})), &world), ["delete 1"]);
+    }
 }

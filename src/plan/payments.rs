@@ -376,3 +376,6 @@ fn is_live(account: &Account) -> bool {
 fn payments_at(account: &str) -> Remembered {
     Remembered { part: "payments".into(), account: account.to_owned(), zone: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,30 @@ fn of_two_accounts_that_lead_to_one_zone_the_one_in_use_is_remembered() {
     world.vault.as_mut().unwrap().ledger.accounts = [note("dns"), note("old")].into();
     assert_eq!(noted(&world), format!("{:?}", [Action::Note(vec![Note::Forget(note("old"))])]));
 }
+
+#[test]
+fn a_wanted_lifetime_holds_where_the_vendors_edge_does_not_stand_before_the_record() {
+    let world = moved(|_| Vec::new());
+    let rows = |dns: serde_json::Value| {
+        let saas = saas(json!({"domains": HOSTS, "dns": dns}));
+        let rows = Ask { saas: &saas, world: &world }.address_rows(HOSTS[0]).ok().unwrap();
+        rows.into_iter().map(|row| (row.proxied, row.ttl)).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(json!({"ttlSeconds": 300})), [(false, 300)]);
+    assert_eq!(rows(json!({"ttlSeconds": 300, "proxied": true})), [(true, AUTOMATIC)]);
+    assert_eq!(rows(json!({})), [(false, AUTOMATIC)]);
+}
+
+#[test]
+fn a_host_is_resolvable_once_a_record_of_ours_leads_it_to_the_route() {
+    let waits = |of_www: &dyn Fn(&Mark) -> Held<Record>| {
+        let app = |ours: &Mark| held("1", Some(ours), address("app.example.org", "192.0.2.2"));
+        let world = moved(|ours| vec![app(ours), of_www(ours)]);
+        Ask { saas: &self::app(), world: &world }.is_resolvable().err().map(|hold| hold.message)
+    };
+    let www = |ip| address("www.example.org", ip);
+    let pending = Some("the record of www.example.org is not there yet: see DnsReady".to_owned());
+    assert_eq!(waits(&|ours| held("2", Some(ours), www("192.0.2.2"))), None);
+    assert_eq!(waits(&|ours| held("2", Some(ours), www("192.0.2.1"))), pending);
+    assert_eq!(waits(&|_| held("2", None, www("192.0.2.2"))), pending, "a stranger's may go");
+}

@@ -304,6 +304,8 @@ fn stripped(path: &str, route: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::ground::Listener;
     use crate::plan::tests::{saas, world};
 
     /// Whether a route with these conditions, by parent, is taken.
@@ -339,5 +341,34 @@ mod tests {
         };
         assert_eq!(to("/api", "/api"), "/");
         assert_eq!(to("/api/static", "/api"), "/static");
+    }
+
+    #[test]
+    fn what_the_platforms_gateway_lacks_is_told() {
+        let listener = |protocol: &str| Listener {
+            name: protocol.to_lowercase(),
+            host: None,
+            protocol: protocol.into(),
+            trouble: None,
+        };
+        let mut gateway = SharedGateway {
+            addresses: Vec::new(),
+            listeners: vec![listener("HTTP"), listener("HTTPS")],
+            trouble: None,
+            namespace: "infra".into(),
+            admits: Value::Null,
+        };
+        let mut world = world(&[]);
+        world.config = Config::read("gateway: {class: c, shared: {name: public, namespace: infra}}").unwrap().into();
+        let saas = saas(json!({"domains": ["a.example"]}));
+        let ask = Ask { saas: &saas, world: &world };
+        assert_eq!(ask.told_of_shared(&gateway), " by Gateway infra/public");
+        assert_eq!(ask.is_up_and_running(&gateway), Ok(()));
+        gateway.listeners.remove(0);
+        let told = " by Gateway infra/public, which takes no plain HTTP for a.example";
+        assert_eq!(ask.told_of_shared(&gateway), told);
+        gateway.trouble = Some("it has no address".into());
+        let hold = ask.is_up_and_running(&gateway).unwrap_err();
+        assert_eq!((hold.reason, hold.message.contains("it has no address")), ("GatewayPending", true));
     }
 }
