@@ -473,15 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_saas_deployment_of_golives_owns_it_and_an_equal_version_is_no_older() {
-        let owned = |kind: &str, group: &str| {
-            let mut object = deployment();
-            let owner = &mut object.metadata.owner_references.as_mut().unwrap()[0];
-            (owner.kind, owner.api_version) = (kind.into(), group.into());
-            Child::new(Kind::Deployment, object).owner.is_some()
-        };
-        assert!(owned("SaasDeployment", "golive.dev/v1alpha1"));
-        assert!(!owned("SaasDeployment", "other.dev/v1") && !owned("ReplicaSet", "golive.dev/v1alpha1"));
+    fn an_equal_version_is_no_older_and_without_labels_there_is_no_part() {
         let child = Child::new(Kind::Deployment, deployment());
         let seen = |uid: &str, version: &str| {
             let mut object = deployment();
