@@ -182,7 +182,7 @@ fn foreign(f: &Foreign) -> [Goal; 2] {
 }
 
 /// The operator's limit of memory, as the chart sets it.
-const LIMIT_MIB: f64 = 256.0;
+const LIMIT_MIB: f64 = 512.0;
 
 /// Exponents over N, for applications of the most children.
 fn growth(figures: &Figures) -> Vec<Goal> {
