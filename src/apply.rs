@@ -152,8 +152,11 @@ pub fn is_owned(saas: &SaasDeployment, object: &impl ResourceExt) -> bool {
 impl Observer {
     /// Writes what the plan calls for.
     pub async fn apply(&self, ask: Ask<'_>, plan: &Plan) -> Done {
-        if let Err(Fault::Outrun(_)) = &ask.world.vault {
-            self.make_way(ask).await;
+        // Nobody else lets the vault go of one that had the name before.
+        if let Err(Fault::Outrun(_)) = &ask.world.vault
+            && let Err(fault) = self.let_earlier_vault_go(ask.saas).await
+        {
+            warn!("{fault}");
         }
         let vault = ask.world.vault.clone().unwrap_or_default();
         let writer = vault::Writer::new(self, ask.saas, vault);
@@ -166,13 +169,6 @@ impl Observer {
         }
         objects::prune(self, ask, plan, &mut done).await;
         done
-    }
-
-    /// Where the vault of one that had the name before is in the way and nobody lets it go any more, that is done here.
-    async fn make_way(&self, ask: Ask<'_>) {
-        if let Err(fault) = self.let_earlier_vault_go(ask.saas).await {
-            warn!("{fault}");
-        }
     }
 
     /// Writes the notes of all parts at once, before anything that relies on them. Where the object is going, nothing

@@ -191,27 +191,26 @@ impl Records<'_> {
         format!("/zones/{}/dns_records{rest}", self.zone.id)
     }
 
-    /// Makes many changes at once, and says of each what came of it. A batch is one transaction: where it is refused it is
-    /// halved, so that one bad row does not hold the others. Any other fault ends it: what was not sent has it too.
-    pub async fn batch(&self, entries: &[Entry]) -> Vec<Seen<()>> {
-        let mut results = vec![Ok(()); entries.len()];
-        let starts = (0..entries.len()).step_by(BATCH).rev();
-        let mut open: Vec<_> = starts.map(|start| start..entries.len().min(start + BATCH)).collect();
+    /// Makes many changes at once. A batch is one transaction: where it is refused it is halved, so that one bad row
+    /// does not hold the others; the first refusal is told. Any other fault ends it.
+    ///
+    /// # Errors
+    /// What could not be changed.
+    pub async fn batch(&self, entries: &[Entry]) -> Seen<()> {
+        let mut open: Vec<&[Entry]> = entries.chunks(BATCH).rev().collect();
+        let mut first = Ok(());
         while let Some(part) = open.pop() {
-            match self.written(&entries[part.clone()]).await {
+            match self.written(part).await {
                 Err(Fault::Rejected(_)) if part.len() > 1 => {
-                    let middle = part.start + part.len() / 2;
-                    open.extend([middle..part.end, part.start..middle]);
+                    let (left, right) = part.split_at(part.len() / 2);
+                    open.extend([right, left]);
                 }
-                Err(fault @ Fault::Rejected(_)) => results[part].fill(Err(fault)),
-                Err(fault) => {
-                    results[part.start..].fill(Err(fault));
-                    break;
-                }
+                Err(fault @ Fault::Rejected(_)) => first = first.and(Err(fault)),
+                Err(fault) => return first.and(Err(fault)),
                 Ok(()) => {}
             }
         }
-        results
+        first
     }
 
     /// Makes changes in one request: all of them, or none.

@@ -89,7 +89,6 @@ impl<T> Queue<T> {
             entries.extend(own);
         }
         if entries.is_empty() {
-            waiting.into_iter().for_each(|(_, told)| drop(told.send(Told::Outcome(Ok(())))));
             return;
         }
         let outcome = batch.together(&entries).await;
@@ -122,6 +121,9 @@ impl<T> Commits<T> {
     /// # Errors
     /// The first fault of these entries.
     pub async fn commit(&self, queue: &str, entries: Vec<T>, batch: &impl Batch<T>) -> Seen<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         let queue = self.queue(queue);
         if entries.len() > self.most || queue.is_apart() {
             return batch.alone(&entries).await;

@@ -155,17 +155,17 @@ impl Vendors {
         let entries = changes.into_iter().map(|change| Entry { mark: mark.clone(), change }).collect();
         // Faults name the account: two accounts with one credential do not share a request.
         let queue = format!("{}/{}", access.account, in_zone(access, zone));
-        self.commits.commit(&queue, entries, &Told { records, listed: &self.records }).await
+        self.commits.commit(&queue, entries, &Zoned { records, listed: &self.records }).await
     }
 }
 
 /// The records of a zone, whose listing is told of each write.
-struct Told<'a> {
+struct Zoned<'a> {
     records: Records<'a>,
     listed: &'a Snapshots<Vec<Held<Record>>>,
 }
 
-impl Told<'_> {
+impl Zoned<'_> {
     fn of(&self, written: Seen<()>) -> Seen<()> {
         if written.as_ref().err().is_none_or(Fault::may_have_changed) {
             self.listed.forget(&in_zone(self.records.access, self.records.zone));
@@ -174,14 +174,13 @@ impl Told<'_> {
     }
 }
 
-impl Batch<Entry> for Told<'_> {
+impl Batch<Entry> for Zoned<'_> {
     async fn together(&self, entries: &[Entry]) -> Seen<()> {
         self.of(self.records.written(entries).await)
     }
 
     async fn alone(&self, entries: &[Entry]) -> Seen<()> {
-        let written: Seen<()> = self.records.batch(entries).await.into_iter().collect();
-        self.of(written)
+        self.of(self.records.batch(entries).await)
     }
 }
 
