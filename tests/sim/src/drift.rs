@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::doors::Write;
 use crate::law::is_live;
@@ -24,9 +24,7 @@ const GOAL: f64 = 62.0;
 /// each. `None` where one never comes back.
 pub fn seconds(zones: usize) -> Option<Vec<f64>> {
     let names: Vec<String> = (0..zones).map(|number| format!("zone-{number:02}.{ABOVE}")).collect();
-    let manifests: Vec<Value> = names.iter().map(|zone| application(zone)).collect();
-    let ground = manifests.first().map(script::ground).unwrap_or_default();
-    let live = Act::AtOnce(ground.into_iter().chain(manifests.into_iter().map(Act::Apply)).collect());
+    let live = script::at_once(names.iter().map(|zone| application(zone)).collect());
     let losses = (0..LOST).map(|loss| Act::Lose("cloudflare", format!("app.{}", names[7 * loss % zones])));
     let script: Vec<Act> = std::iter::once(live).chain(losses).collect();
     let ended = Run::of(&script).from(State::with_zones(&names, &[format!("*.{ABOVE}")]));
@@ -55,11 +53,7 @@ pub fn figure() -> Figure {
 }
 
 fn application(zone: &str) -> Value {
-    json!({
-        "apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment",
-        "metadata": {"name": zone.replace('.', "-"), "namespace": "drift"},
-        "spec": {"image": "registry.example.com/hello:1.0.0", "port": 8000, "domains": [format!("app.{zone}")]},
-    })
+    script::least(["drift", &zone.replace('.', "-"), &format!("app.{zone}")])
 }
 
 #[cfg(test)]

@@ -80,6 +80,21 @@ pub fn applied(ground: Vec<Act>, manifests: &[Value]) -> Vec<Act> {
     std::iter::once(Act::Ground(ground)).chain(manifests.iter().cloned().map(Act::Apply)).collect()
 }
 
+/// Applications with one ground, all of it at one moment.
+pub fn at_once(manifests: Vec<Value>) -> Act {
+    let ground = manifests.first().map(ground).unwrap_or_default();
+    Act::AtOnce(ground.into_iter().chain(manifests.into_iter().map(Act::Apply)).collect())
+}
+
+/// The least application: an image and a host.
+pub fn least([namespace, name, host]: [&str; 3]) -> Value {
+    json!({
+        "apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"image": "registry.example.com/hello:1.0.0", "port": 8000, "domains": [host]},
+    })
+}
+
 /// The end of a SaasDeployment.
 pub fn delete(saas: &Value, foreground: bool) -> Act {
     let name = saas["metadata"]["name"].as_str().unwrap_or_default().to_owned();

@@ -6,7 +6,7 @@ use crate::flaw::Flaw;
 use crate::law::is_live;
 use crate::laws::Figure;
 use crate::place::{State, ZONES};
-use crate::run::{Act, Ended, Run};
+use crate::run::{Ended, Run};
 use crate::script;
 use crate::trouble::Troubles;
 
@@ -55,9 +55,7 @@ pub fn of(applications: usize) -> Storm {
 
 /// The same, where the operator has a bug.
 pub fn with(applications: usize, flaw: Option<Flaw>) -> Storm {
-    let manifests: Vec<Value> = (0..applications).map(application).collect();
-    let ground = manifests.first().map(script::ground).unwrap_or_default();
-    let script = [Act::AtOnce(ground.into_iter().chain(manifests.into_iter().map(Act::Apply)).collect())];
+    let script = [script::at_once((0..applications).map(application).collect())];
     let troubles = Troubles { flaw, ..Troubles::default() };
     let ended = Run { troubles, ..Run::of(&script) }.from(State::new());
     Storm {
@@ -101,16 +99,10 @@ pub fn figures() -> Vec<Figure> {
 }
 
 fn application(number: usize) -> Value {
-    let zone = ZONES[number % ZONES.len()];
-    json!({
-        "apiVersion": "golive.dev/v1alpha1", "kind": "SaasDeployment",
-        "metadata": {"name": format!("app-{number:03}"), "namespace": "storm"},
-        "spec": {
-            "image": "registry.example.com/hello:1.0.0", "port": 8000,
-            "domains": [format!("app-{number:03}.{zone}")],
-            "monitors": {"uptime": {"path": "/", "everySeconds": 300, "failures": 3}},
-        },
-    })
+    let (name, zone) = (format!("app-{number:03}"), ZONES[number % ZONES.len()]);
+    let mut saas = script::least(["storm", &name, &format!("{name}.{zone}")]);
+    saas["spec"]["monitors"] = json!({"uptime": {"path": "/", "everySeconds": 300, "failures": 3}});
+    saas
 }
 
 /// The requests to a vendor until the last write.

@@ -283,14 +283,14 @@ impl Cluster {
 
     /// What belongs to an object, with the reference that says so.
     fn dependents(&self, uid: &str) -> Vec<(Key, Value)> {
-        let reference = |object: &Object| owners(object).into_iter().find(|owner| owner["uid"] == uid);
+        let reference = |object: &Object| owners(object).find(|owner| owner["uid"] == uid).cloned();
         self.objects.iter().filter_map(|(key, object)| Some((key.clone(), reference(object)?))).collect()
     }
 
     /// Removes what belongs to an owner that goes last; what has another owner, which stays, stays with that.
     fn give_up(&mut self, key: &Key, uid: &str, now: Timestamp) {
         let Some(object) = self.objects.get(key).filter(|object| !is_going(object)).cloned() else { return };
-        let (theirs, others): (Vec<Value>, _) = owners(&object).into_iter().partition(|owner| owner["uid"] == uid);
+        let (theirs, others): (Vec<Value>, _) = owners(&object).cloned().partition(|owner| owner["uid"] == uid);
         let stays = |owner: &Value| self.objects.values().any(|o| owner["uid"] == o.meta("uid") && !goes_last(o));
         if !theirs.is_empty() && others.iter().any(stays) {
             let mut value = object.value.clone();
@@ -345,14 +345,13 @@ fn goes_last(object: &Object) -> bool {
     finalizers(&object.value).iter().any(|name| name == FOREGROUND)
 }
 
-fn owners(object: &Object) -> Vec<Value> {
-    object.value["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default()
+/// The references to what an object goes with.
+fn owners(object: &Object) -> impl Iterator<Item = &Value> {
+    object.value["metadata"]["ownerReferences"].as_array().into_iter().flatten()
 }
 
-/// The uids of what an object goes with.
 fn owner_uids(object: &Object) -> impl Iterator<Item = &str> {
-    let owners = object.value["metadata"]["ownerReferences"].as_array();
-    owners.into_iter().flatten().map(|owner| owner["uid"].as_str().unwrap_or_default())
+    owners(object).map(|owner| owner["uid"].as_str().unwrap_or_default())
 }
 
 /// The fields of an object whose changes count as a new generation.
