@@ -1,13 +1,12 @@
 //! An API server that refuses, throttles or dies: it is said in its own words, and once it lets golive, golive goes on.
 
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use world::platform::NAMESPACE;
 
 use crate::apps::{all_blocks, hello, rows, shows};
-use crate::stage::{Outcome, Stage, run, until};
+use crate::stage::{Outcome, Stage, until};
 
 /// The tenant of what others' rules forbid.
 const RULED: (&str, &str) = ("ruled", "ruled");
@@ -201,10 +200,7 @@ fn the_server_dies(stage: &Stage) -> Outcome<()> {
     until(Duration::from_secs(30), || {
         Ok(stage.saas("forced", "survivor")?["metadata"]["finalizers"].is_array().then_some(()))
     })?;
-    let process = stage.world.process("kube-apiserver").ok_or("no API server")?;
-    run(Command::new("kill").args(["-9", &process.to_string()]))?;
-    until(Duration::from_secs(30), || Ok((!stage.world.running("kube-apiserver")).then_some(())))?;
-    world::up(&stage.world.name)?;
+    stage.kill_the_server()?;
     stage.live("forced", "survivor")?;
     let (calm, survivor) = (rows(stage, "forced/throttled")?.len(), rows(stage, "forced/survivor")?.len());
     assert_eq!(calm, survivor, "something stands twice, or not at all");

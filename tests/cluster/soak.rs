@@ -1,7 +1,6 @@
 //! Everything flaps: vendors, the CA, specs, children, the API server and the operator itself. Once it is over, everything
 //! is as if nothing had been.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use world::refuse::ACME;
 use crate::apps::{all_blocks, hello};
 use crate::chance::Random;
 use crate::kills::{kill_nine, leader, rows, stands_once};
-use crate::stage::{Outcome, Stage, run, until};
+use crate::stage::{Outcome, Stage};
 
 /// How long everything flaps, in seconds, unless `SOAK_SECONDS` says so.
 const SECONDS: u64 = 60;
@@ -130,11 +129,7 @@ fn operator(stage: &Stage, _: &mut Random) -> Outcome<()> {
 }
 
 fn server(stage: &Stage, _: &mut Random) -> Outcome<()> {
-    let process = stage.world.process("kube-apiserver").ok_or("no API server")?;
-    run(Command::new("kill").args(["-9", &process.to_string()]))?;
-    until(Duration::from_secs(30), || Ok((!stage.world.running("kube-apiserver")).then_some(())))?;
-    world::up(&stage.world.name)?;
-    Ok(())
+    stage.kill_the_server()
 }
 
 fn heal(stage: &Stage) -> Outcome<()> {

@@ -80,6 +80,15 @@ impl Stage {
         Ok(serde_json::from_str(&self.kubectl(&args)?)?)
     }
 
+    /// Kills the API server without a word, and brings it up again.
+    pub fn kill_the_server(&self) -> Outcome<()> {
+        let process = self.world.process("kube-apiserver").ok_or("no API server")?;
+        run(Command::new("kill").args(["-9", &process.to_string()]))?;
+        until(Duration::from_secs(30), || Ok((!self.world.running("kube-apiserver")).then_some(())))?;
+        world::up(&self.world.name)?;
+        Ok(())
+    }
+
     /// A tenant's namespace, fresh: what an earlier run left in it is gone.
     pub fn tenant(&self, name: &str) -> Outcome<()> {
         self.kubectl(&["delete", "saas", "--all", "-n", name, "--ignore-not-found", "--timeout=120s"])?;
