@@ -20,16 +20,16 @@ pub const CHILDREN: usize = 20;
 
 /// What is measured of one plan, and of one pass.
 pub fn measured<T>(measure: impl Fn(&dyn Fn()) -> T) -> Option<[T; 2]> {
-    let (saas, world) = converged(CHILDREN)?;
+    let (saas, world) = converged()?;
     let planned = measure(&|| drop(black_box(plan(&saas, &world))));
     let passed = measure(&|| pass(Ask { saas: &saas, world: &world }));
     Some([planned, passed])
 }
 
-/// What golive keeps of one application of `k` children: the SaasDeployment with its status, and what it remembers of the
+/// What golive keeps of one application: the SaasDeployment with its status, and what it remembers of the
 /// children once each was compared.
-pub fn kept(k: usize, weigh: impl Fn(&mut dyn FnMut()) -> f64) -> Option<[f64; 2]> {
-    let (mut saas, mut world) = converged(k)?;
+pub fn kept(weigh: impl Fn(&mut dyn FnMut()) -> f64) -> Option<[f64; 2]> {
+    let (mut saas, mut world) = converged()?;
     let planned = plan(&saas, &world);
     saas.status = Some(report(Ask { saas: &saas, world: &world }, &planned, &Done::default()).status);
     let (text, mut object) = (json!(saas).to_string(), None);
@@ -59,8 +59,8 @@ fn differing(ask: Ask<'_>, planned: &Plan) -> Vec<String> {
 }
 
 /// An application and a world in which all of it stands and runs.
-fn converged(k: usize) -> Option<(SaasDeployment, World)> {
-    let mut saas = fleet::application(1, k);
+fn converged() -> Option<(SaasDeployment, World)> {
+    let mut saas = fleet::application(1, CHILDREN);
     saas.metadata.uid = Some("11111111-2222-3333-4444-555555555555".into());
     saas.metadata.generation = Some(1);
     let mut world = fleet::nothing();

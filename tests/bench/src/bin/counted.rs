@@ -9,7 +9,7 @@ mod planning;
 use std::alloc::System;
 use std::process::ExitCode;
 
-use planning::{CHILDREN, kept, measured};
+use planning::{kept, measured};
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -19,7 +19,7 @@ static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 fn main() -> ExitCode {
     let Some([plan, pass]) = measured(allocated) else { return ExitCode::FAILURE };
     // The first brings up what is made once.
-    let (Some(_), Some([object, children])) = (kept(CHILDREN, held), kept(CHILDREN, held)) else {
+    let (Some(_), Some([object, children])) = (kept(held), kept(held)) else {
         return ExitCode::FAILURE;
     };
     println!(
