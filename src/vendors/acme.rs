@@ -8,6 +8,7 @@ mod account;
 mod problem;
 mod progress;
 mod transport;
+mod waiting;
 
 pub use progress::{Challenge, ChallengeState, Kind, Progress, Status, is_proof, proof_name};
 
@@ -34,6 +35,7 @@ use crate::outside::Outside;
 use account::{Directory, Registrar};
 use problem::{Refusal, is_bad_nonce, refusal};
 use transport::Transport;
+use waiting::Waiting;
 
 /// A nonce may be refused at any time; the client library asks three times, and a step this often.
 const NONCE_ROUNDS: usize = 5;
@@ -90,6 +92,7 @@ pub struct Issuer {
     /// The account's name in golive.
     name: String,
     profile: Option<String>,
+    waiting: Waiting,
 }
 
 /// The account's key is inside: only names are shown.
@@ -119,7 +122,8 @@ impl Issuer {
         let builder = Account::builder_with_http(Box::new(transport.clone()));
         let account =
             builder.from_parts(found.url, key, access.directory.clone()).await.map_err(|e| refusal(&name, e))?;
-        let issuer = Issuer { account, directory, transport, name, profile: access.profile.clone() };
+        let (profile, waiting) = (access.profile.clone(), Waiting::default());
+        let issuer = Issuer { account, directory, transport, name, profile, waiting };
         issuer.tell_contact(&access.contact(), &found.contact).await?;
         Ok(issuer)
     }
@@ -172,12 +176,18 @@ impl Issuer {
         .await
     }
 
-    /// What the CA says of an order. One that it does not show to this account is [`Status::Invalid`].
+    /// What the CA says of an order. One that it does not show to this account is [`Status::Invalid`]. Of one that waits for
+    /// [`Self::ready`] it is asked once a minute: a record may take that long until it is seen everywhere.
     pub async fn look(&self, url: &str) -> Result<Progress, Fault> {
-        match self.step(|| self.read(url)).await {
-            Err(refusal) if refusal.is_gone() => Ok(Progress::gone(refusal.fault.to_string())),
-            seen => seen.map_err(Refusal::of_read),
+        if let Some(known) = self.waiting.known(url) {
+            return Ok(known);
         }
+        let progress = match self.step(|| self.read(url)).await {
+            Err(refusal) if refusal.is_gone() => Progress::gone(refusal.fault.to_string()),
+            seen => seen.map_err(Refusal::of_read)?,
+        };
+        self.waiting.saw(url, &progress);
+        Ok(progress)
     }
 
     /// Takes an order up again. Its URL was kept in the application's namespace, where others may have changed it: one
@@ -211,6 +221,7 @@ impl Issuer {
     /// Tells the CA that the proofs are in place: for each name (without `*.`) of the kind that is said.
     /// Names that the CA has seen to already are left alone.
     pub async fn ready(&self, url: &str, kind: impl Fn(&str) -> Kind + Sync) -> Result<(), Fault> {
+        self.waiting.end(url);
         match self.step(|| self.tell_ready(url, &kind)).await.map_err(|r| r.fault)? {
             None => Ok(()),
             Some((name, kind)) => {

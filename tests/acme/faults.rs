@@ -117,6 +117,25 @@ async fn a_lost_answer_is_told_from_a_failed_look() -> Outcome {
 }
 
 #[tokio::test]
+async fn an_order_that_waits_for_us_is_asked_for_once() -> Outcome {
+    let pebble = Pebble::start().await?;
+    let (proxy, _desk, issuer) = desk(&pebble).await?;
+    let url = issuer.order(&names(&["patient.example.com"]), None).await?;
+    let open = issuer.look(&url).await?;
+    let asked = proxy.seen().len();
+    assert_eq!(issuer.look(&url).await?, open);
+    assert_eq!(proxy.seen().len(), asked, "nothing but our word moves it");
+    pebble.prove(&open.challenges, Kind::Dns01).await?;
+    issuer.ready(&url, |_| Kind::Dns01).await?;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while issuer.look(&url).await?.status == Status::Pending {
+        assert!(tokio::time::Instant::now() < deadline, "what the CA was told of is looked at again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_ca_that_does_not_repeat_what_is_replaced_is_asked_for_a_plain_order() -> Outcome {
     let pebble = Pebble::start().await?;
     let (proxy, desk, issuer) = desk(&pebble).await?;
