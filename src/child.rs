@@ -30,7 +30,7 @@ const HASH: usize = 64;
 const TRUSTED: Duration = Duration::from_secs(3600);
 
 /// Where a Job has the component that its pods are told apart by.
-pub const COMPONENT: &str = "/spec/template/metadata/labels/app.kubernetes.io~1component";
+const COMPONENT: &str = "/spec/template/metadata/labels/app.kubernetes.io~1component";
 
 /// An object that golive wrote.
 #[derive(Debug)]
@@ -140,6 +140,22 @@ impl Child {
     /// An annotation of golive's, of a Job or a Deployment.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.field("/metadata/annotations")?.get(key)?.as_str()
+    }
+
+    /// The component of a Job's pods; empty where it has none.
+    pub fn component(&self) -> &str {
+        self.field(COMPONENT).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// How a Job ended: its condition `Complete` or `Failed`.
+    pub fn end(&self) -> Option<&Value> {
+        let conditions = self.field("/status/conditions").and_then(Value::as_array)?;
+        conditions.iter().find(|c| c["status"] == "True" && (c["type"] == "Complete" || c["type"] == "Failed"))
+    }
+
+    /// When a Job ended.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.end()?["lastTransitionTime"].as_str()?.parse().ok()
     }
 
     /// Whether it goes with the SaasDeployment of this uid.

@@ -10,7 +10,7 @@ use super::names::{hash_of, joined};
 use super::pod::{Container, Runs};
 use super::{Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Release, SmokeStep};
-use crate::child::{COMPONENT, Child};
+use crate::child::Child;
 use crate::evidence::{Check, Failure, Limits, SmokeTask};
 use crate::fault::Hold;
 use crate::kinds::Kind;
@@ -19,11 +19,14 @@ use crate::vault::Note;
 /// The annotation of a Deployment that names the revision which it runs.
 pub const REVISION: &str = "golive.dev/revision";
 /// The stage that makes a restore point.
-const BACKUP: &str = "backup";
+pub const BACKUP: &str = "backup";
 /// The stage after the roll-out.
 const SMOKE: &str = "smoke";
 /// The annotation of a record with the spec by which its revision ran last.
 pub const SPEC: &str = "golive.dev/spec";
+/// The longest spec, in bytes of JSON, that a record takes: annotations have 256 KiB together
+/// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set>).
+const LONGEST_SPEC: usize = 240 * 1024;
 /// Revisions whose record is kept.
 const HISTORY: usize = 10;
 /// How long smoke checks are tried again: names and routes need a moment to be known everywhere.
@@ -62,8 +65,9 @@ impl Stage {
 impl Ask<'_> {
     fn release(self, release: &Release) -> Verdict {
         self.world.vault()?;
+        let spec = self.spec_to_keep()?;
         let mut steps = Steps::default();
-        self.record(&mut steps);
+        self.record(spec, &mut steps);
         if let Some(roots) = &self.world.trust {
             steps.declare(Manifest::new(Kind::ConfigMap, self.named("trust"), json!({"data": {"ca.crt": roots}})));
         }
@@ -86,6 +90,19 @@ impl Ask<'_> {
         steps.upkeep = self.is_proven() && steps.waits.is_none();
         steps.evidence = format!("revision {} passed every stage", self.revision());
         Ok(steps)
+    }
+
+    /// The spec as it is kept on record: a revision without one could never be proven, nor gone back to.
+    fn spec_to_keep(self) -> Result<String, Hold> {
+        let spec = json!(self.saas.spec).to_string();
+        if spec.len() <= LONGEST_SPEC {
+            return Ok(spec);
+        }
+        let message = format!(
+            "the spec is {} bytes of JSON, and a release keeps {LONGEST_SPEC} on record at most: move long values of `env` into a ConfigMap or Secret of `envFrom`",
+            spec.len()
+        );
+        Err(Hold::person("SpecTooLong", message))
     }
 
     fn tell_of_no_backup(self, release: &Release, steps: &mut Steps) {
@@ -135,7 +152,7 @@ impl Ask<'_> {
 
     /// Whether a Job is that of a stage before a roll-out, and has not ended.
     fn is_open(self, job: &Child) -> bool {
-        let smoke = component(job).starts_with(SMOKE);
+        let smoke = job.component().starts_with(SMOKE);
         job.part == Some(Part::Release) && !smoke && self.job_outcome(&job.name).is_none()
     }
 
@@ -144,7 +161,7 @@ impl Ask<'_> {
     fn may_run(self, job: &Child) -> bool {
         let pods = |field| job.field(field).and_then(Value::as_i64).unwrap_or(0) > 0;
         let is_new = job.field("/status/startTime").is_none();
-        let is_stuck = self.world.troubles.contains_key(component(job));
+        let is_stuck = self.world.troubles.contains_key(job.component());
         pods("/status/ready") || (!is_stuck && (is_new || pods("/status/active")))
     }
 
@@ -189,6 +206,7 @@ impl Ask<'_> {
         if self.is_proven() {
             return Ok(());
         }
+        self.spec_to_keep()?;
         let revision = self.revision();
         let open =
             self.stages_before(release).into_iter().find(|stage| ledger.stage_done(&revision, &stage.key).is_none());
@@ -431,7 +449,7 @@ impl Ask<'_> {
     /// Keeps a ControllerRevision for each release: the history that kubectl knows. It has the spec by which the revision ran
     /// last, in an annotation, for what else such an object holds is never changed; from the beginning, for a revision is
     /// proven only once it can run again.
-    fn record(self, steps: &mut Steps) {
+    fn record(self, spec: String, steps: &mut Steps) {
         let (records, name) = (self.releases(), self.named(&self.revision()));
         let newest = records.first().map_or(0, |record| number(record));
         let known = records.iter().find(|record| *record.name == *name).map(|record| number(record));
@@ -443,14 +461,9 @@ impl Ask<'_> {
         let data = json!({"image": self.saas.spec.image, "revision": self.revision()});
         let body = json!({"revision": known.unwrap_or(newest + 1), "data": data});
         let mut record = Manifest::new(Kind::ControllerRevision, name, body);
-        record.annotations.insert(SPEC.to_owned(), json!(self.saas.spec).to_string());
+        record.annotations.insert(SPEC.to_owned(), spec);
         steps.declare(record);
     }
-}
-
-/// The component of a Job's pods.
-fn component(job: &Child) -> &str {
-    job.field(COMPONENT).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The place of a record in the order of releases.
@@ -507,6 +520,20 @@ mod tests {
         };
         assert!(!proves(json!({})), "a crash here, and another spec: nothing would be on record");
         assert!(proves(json!({SPEC: "{}"})));
+    }
+
+    #[test]
+    fn a_spec_that_no_record_takes_is_refused_before_anything_of_it_runs() {
+        let told = |values: usize| {
+            let env: Value = (0..values).map(|at| (format!("V{at}"), Value::from("x".repeat(8000)))).collect();
+            let migrate = json!({"migrate": {"command": ["./migrate"]}});
+            let (saas, world) = (saas(json!({"release": migrate, "env": env})), world(&[]));
+            let ask = Ask { saas: &saas, world: &world };
+            let held = plan(ask).unwrap().err().map(|hold| hold.reason);
+            (held, ask.cleared_to_roll().unwrap_err().reason)
+        };
+        assert_eq!(told(2), (None, "StagePending"));
+        assert_eq!(told(40), (Some("SpecTooLong"), "SpecTooLong"));
     }
 
     #[test]
