@@ -92,12 +92,15 @@ pub struct Ledger {
     /// The last backup that was read back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
-    /// Why the newest backup or drill failed, while none has succeeded since.
+    /// Why the newest backup failed, while none has succeeded since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_failure: Option<String>,
     /// The last drill that restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill: Option<Backup>,
+    /// Why the newest drill failed, while none has restored since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill_failure: Option<String>,
     /// Jobs whose result has been taken in, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<String>,
@@ -202,8 +205,10 @@ pub enum Note {
     Backup(Backup),
     /// A drill restored.
     Drill(Backup),
-    /// A backup or drill failed.
+    /// A backup failed.
     BackupFailed(String),
+    /// A drill failed.
+    DrillFailed(String),
     /// A Job's result has been taken in.
     Taken(String),
 }
@@ -230,8 +235,9 @@ impl Ledger {
             Note::Retry => self.release.iter_mut().for_each(|release| release.failure = None),
             Note::Proven(revision) => self.proven = Some(revision),
             Note::Backup(backup) => (self.backup, self.backup_failure) = (Some(backup), None),
-            Note::Drill(drill) => (self.drill, self.backup_failure) = (Some(drill), None),
+            Note::Drill(drill) => (self.drill, self.drill_failure) = (Some(drill), None),
             Note::BackupFailed(why) => self.backup_failure = Some(why),
+            Note::DrillFailed(why) => self.drill_failure = Some(why),
             Note::Taken(job) => self.take(job),
         }
     }

@@ -18,8 +18,9 @@ use crate::cluster::{find, list};
 use crate::fault::Seen;
 use crate::kinds::Kind;
 use crate::objects::OWNER;
+use crate::plan::Ask;
+use crate::plan::backup::is_of_backup;
 use crate::plan::release::SPEC;
-use crate::plan::{Ask, Part};
 use crate::world::Source;
 
 /// How long pods may take to start before they are asked why they do not.
@@ -107,11 +108,7 @@ impl Observer {
             let number = |pointer: &str| ask.world.field(Kind::Deployment, name, pointer).and_then(Value::as_i64);
             number("/spec/replicas").is_some_and(|wanted| number("/status/availableReplicas").unwrap_or(0) < wanted)
         };
-        let at_work = ask
-            .world
-            .children
-            .of_kind(Kind::Job)
-            .any(|job| !young(job) && !has_ended(job, "Complete") && !has_ended(job, "Failed"));
+        let at_work = ask.world.children.of_kind(Kind::Job).any(|job| !young(job) && job.end().is_none());
         if !at_work && !ask.workloads().iter().any(|workload| lacking(&workload.name)) {
             return BTreeMap::new();
         }
@@ -128,23 +125,17 @@ impl Observer {
 
 /// A finished Job whose result matters: of backups any, of other parts only failures.
 fn is_of_interest(job: &Child) -> bool {
-    let of_backup = job.part == Some(Part::Backup) || job.name.contains("-backup-");
-    has_ended(job, "Failed") || (of_backup && has_ended(job, "Complete"))
+    has_ended(job, "Failed") || (is_of_backup(job) && has_ended(job, "Complete"))
 }
 
-/// Whether a Job has this condition: `Complete` or `Failed`.
-fn has_ended(job: &Child, condition: &str) -> bool {
-    end(job, condition).is_some()
-}
-
-fn end<'a>(job: &'a Child, condition: &str) -> Option<&'a Value> {
-    let conditions = job.field("/status/conditions").and_then(Value::as_array)?;
-    conditions.iter().find(|c| c["type"] == condition && c["status"] == "True")
+/// Whether a Job ended so: `Complete` or `Failed`.
+fn has_ended(job: &Child, how: &str) -> bool {
+    job.end().is_some_and(|end| end["type"] == how)
 }
 
 /// What is known of a finished Job without a pod that ran: it took too long, say, or its pod was deleted.
 fn podless(job: &Child) -> Value {
-    match end(job, "Failed") {
+    match job.end().filter(|end| end["type"] == "Failed") {
         Some(failed) => json!({"reason": failed["reason"], "message": failed["message"]}),
         None => json!({"reason": "Interrupted", "message": "its pod was gone before it could be asked what it did"}),
     }

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 use super::claims::Vendor;
 use super::names::hash;
 use super::pod::{Container, Runs};
+use super::release::BACKUP;
 use super::{Action, Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Backup, OperationKind, Retention, SaasOperation};
+use crate::child::Child;
 use crate::evidence::{
     BackupFacts, BackupTask, DrillTask, Evidence, Failure, Limits, RestoreFacts, Source, Tags, Target,
 };
@@ -25,6 +27,8 @@ use crate::world::Account;
 const CREDENTIALS: &str = "/etc/golive/accounts";
 /// The only place that backup and drill pods write to.
 const SCRATCH: &str = "/scratch";
+/// The container of drills, and the component of their pods.
+const DRILL: &str = "drill";
 /// The ledger's word for accounts whose credentials are copied into the namespace.
 const COPIES: &str = "backup";
 
@@ -142,7 +146,7 @@ impl Ask<'_> {
             allow_missing: before_release && self.proven().is_none(),
             limits: Limits::default(),
         };
-        let container = self.mount_database(self.worker("backup", &task));
+        let container = self.mount_database(self.worker(BACKUP, &task));
         Ok(self.with_credentials(container, backup))
     }
 
@@ -155,7 +159,7 @@ impl Ask<'_> {
             workdir: PathBuf::from(SCRATCH),
             limits: Limits::default(),
         };
-        Ok(self.with_credentials(self.worker("drill", &task), backup))
+        Ok(self.with_credentials(self.worker(DRILL, &task), backup))
     }
 
     fn tags(self) -> Tags {
@@ -270,36 +274,40 @@ impl Ask<'_> {
         Some(self.named(&format!("op-{}", hash(uid.as_bytes(), 10))))
     }
 
-    /// Whether a Job's result is taken once: those of stages are read by the release, until they succeed.
-    fn is_backup_job(self, job: &str) -> bool {
-        let succeeded = self.world.has_condition(Kind::Job, job, "Complete");
-        succeeded || self.world.children.find(Kind::Job, job).is_some_and(|job| job.part == Some(Part::Backup))
+    /// What Jobs told and is not taken in yet, in the order of their ends.
+    fn told_by_jobs(&self) -> Vec<(&Child, &Value)> {
+        let job = |name| self.world.children.find(Kind::Job, name).filter(|job| is_of_backup(job));
+        let mut all: Vec<_> = self.world.outcomes.iter().filter_map(|(name, told)| Some((job(name)?, told))).collect();
+        all.sort_by_key(|(job, _)| job.ended_at());
+        all
     }
 
-    /// Takes what finished Jobs proved into the ledger.
+    /// Takes what finished Jobs proved into the ledger. A stage that failed is the release's to read, until it succeeds: here
+    /// it counts for as long as no later backup made it good.
     fn take_outcomes(self, steps: &mut Steps) {
-        let of_backup = |job: &&String| self.is_backup_job(job) || job.contains("-backup-");
-        for (job, told) in self.world.outcomes.iter().filter(|(job, _)| of_backup(job)) {
-            if let Some(backup) = backup_of(told) {
-                steps.note(Note::Backup(backup));
+        for (job, told) in self.told_by_jobs() {
+            let of_stage =
+                job.part == Some(Part::Release) && !self.world.has_condition(Kind::Job, &job.name, "Complete");
+            if !of_stage {
+                steps.note(Note::Taken(job.name.to_string()));
             }
-            if let Some(drill) = drill_of(told) {
-                steps.note(Note::Drill(drill));
-            }
-            if !told["ok"].as_bool().unwrap_or(false) {
-                steps.note(Note::BackupFailed(format!("Job {job}: {}", Failure::told(told))));
-            }
-            if self.is_backup_job(job) {
-                steps.note(Note::Taken(job.clone()));
+            if !(of_stage && self.was_made_good(job)) {
+                steps.actions.extend(lesson(job, told).map(|note| Action::Note(vec![note])));
             }
         }
-        let failure = self.world.vault.as_ref().ok().and_then(|vault| vault.ledger.backup_failure.clone());
-        if let Some(failure) = failure {
+        for failure in self.ledger().iter().flat_map(|ledger| ledger.backup_failure.iter().chain(&ledger.drill_failure))
+        {
             steps.wait(Hold::event(
                 "BackupFailed",
                 format!("{failure}; the next one runs on schedule, or by a SaasOperation"),
             ));
         }
+    }
+
+    /// Whether a backup succeeded after a Job ended.
+    fn was_made_good(self, job: &Child) -> bool {
+        let last = self.ledger().and_then(|ledger| ledger.backup.as_ref()).map(|backup| backup.at);
+        last.is_some_and(|at| job.ended_at().is_some_and(|ended| ended <= at))
     }
 
     fn backup_evidence(self) -> String {
@@ -323,6 +331,26 @@ fn nothing() -> Hold {
 
 fn nowhere() -> Hold {
     Hold::person("NoTarget", "`backup.to` names no account that may be used: see BackupReady")
+}
+
+/// Whether a Job backs up or drills: by its schedule, on request, or as the stage of a release that makes a restore point.
+pub fn is_of_backup(job: &Child) -> bool {
+    match job.part {
+        Some(Part::Backup) => true,
+        Some(Part::Release) => job.component() == BACKUP,
+        _ => false,
+    }
+}
+
+/// What there is to note of what a Job told.
+fn lesson(job: &Child, told: &Value) -> Option<Note> {
+    let failed = || format!("Job {}: {}", job.name, Failure::told(told));
+    match (told["ok"].as_bool().unwrap_or(false), job.component()) {
+        (true, DRILL) => drill_of(told).map(Note::Drill),
+        (true, _) => backup_of(told).map(Note::Backup),
+        (false, DRILL) => Some(Note::DrillFailed(failed())),
+        (false, _) => Some(Note::BackupFailed(failed())),
+    }
 }
 
 fn is_same(copy: Option<&BTreeMap<String, SecretString>>, values: &BTreeMap<String, SecretString>) -> bool {
@@ -439,35 +467,126 @@ mod tests {
         assert_eq!(request(json!({"deployment": "app", "rotate": {"env": ["A"]}})), None);
     }
 
+    /// A Job of a part that ended so, at a second.
+    fn job((name, part, component): (&str, &str, &str), (ended, second): (&str, i64)) -> kube::api::DynamicObject {
+        let at = jiff::Timestamp::from_second(second).unwrap().to_string();
+        let pod = json!({"metadata": {"labels": {"app.kubernetes.io/component": component}}});
+        serde_json::from_value(json!({
+            "apiVersion": "batch/v1", "kind": "Job", "spec": {"template": pod},
+            "metadata": {"name": name, "labels": {crate::objects::PART: part}},
+            "status": {"conditions": [{"type": ended, "status": "True", "lastTransitionTime": at}]},
+        }))
+        .unwrap()
+    }
+
+    fn failed() -> Value {
+        json!({"ok": false, "reason": "DiskFull", "message": "no room"})
+    }
+
+    /// What a pod tells of a drill.
+    fn restored() -> Value {
+        let facts = RestoreFacts {
+            snapshot: "4f".into(),
+            snapshot_time: jiff::Timestamp::UNIX_EPOCH,
+            contents: Contents::new([("users".to_owned(), 7)].into()),
+            bytes: 4096,
+            seconds: 1,
+            safety: None,
+            time: jiff::Timestamp::UNIX_EPOCH,
+        };
+        serde_json::from_str(&Evidence::success(facts).json().unwrap()).unwrap()
+    }
+
+    /// A world where these Jobs have ended and told something.
+    fn ended(jobs: Vec<(kube::api::DynamicObject, Value)>) -> World {
+        let mut world = world(&[]);
+        for (job, told) in jobs {
+            world.outcomes.insert(job.metadata.name.clone().unwrap(), told);
+            world.children = world.children.with(Kind::Job, job);
+        }
+        world
+    }
+
+    /// The notes of a pass, in words, and the reason to wait; the world has them afterwards.
+    fn taken(world: &mut World) -> (String, Option<String>) {
+        let saas = backed(json!({"schedule": "0 0 * * *"}));
+        let mut steps = Steps::default();
+        Ask { saas: &saas, world }.take_outcomes(&mut steps);
+        let mut words = Vec::new();
+        for action in steps.actions {
+            let Action::Note(notes) = action else { continue };
+            for note in notes {
+                words.push(match &note {
+                    Note::Backup(_) => "backup",
+                    Note::Drill(_) => "drill",
+                    Note::BackupFailed(_) => "backup-failed",
+                    Note::DrillFailed(_) => "drill-failed",
+                    Note::Taken(_) => "taken",
+                    _ => "other",
+                });
+                world.vault.as_mut().unwrap().enter(note);
+            }
+        }
+        (words.join(" "), steps.waits.map(|hold| hold.message))
+    }
+
     #[test]
     fn the_result_of_a_job_is_taken_once_and_that_of_a_failed_stage_is_the_releases_to_read() {
-        let saas = backed(json!({"schedule": "0 0 * * *"}));
-        let notes = |name: &str, part: &str, ended: &str, told: Value| {
-            let object = json!({"apiVersion": "batch/v1", "kind": "Job",
-                "metadata": {"name": name, "labels": {crate::objects::PART: part}},
-                "status": {"conditions": [{"type": ended, "status": "True"}]}});
-            let mut world = world(&[]);
-            world.children = world.children.with(Kind::Job, serde_json::from_value(object).unwrap());
-            world.outcomes = [(name.to_owned(), told)].into();
-            let mut steps = Steps::default();
-            Ask { saas: &saas, world: &world }.take_outcomes(&mut steps);
-            let word = |action: &Action| match action {
-                Action::Note(notes) => match &notes[..] {
-                    [Note::Backup(_)] => "backup",
-                    [Note::BackupFailed(_)] => "failed",
-                    [Note::Taken(_)] => "taken",
-                    _ => "other",
-                },
-                _ => "no note",
-            };
-            steps.actions.iter().map(word).collect::<Vec<_>>().join(" ")
+        let notes = |what, end, told| taken(&mut ended(vec![(job(what, (end, 9)), told)])).0;
+        assert_eq!(notes(("app-backup-1", "backup", "backup"), "Complete", told()), "taken backup");
+        assert_eq!(notes(("app-backup-1", "backup", "backup"), "Failed", failed()), "taken backup-failed");
+        assert_eq!(notes(("app-drill-1", "backup", "drill"), "Complete", restored()), "taken drill");
+        assert_eq!(notes(("app-op-1", "backup", "drill"), "Failed", failed()), "taken drill-failed");
+        assert_eq!(notes(("app-b3-1", "release", "backup"), "Complete", told()), "taken backup");
+        assert_eq!(notes(("app-b3-1", "release", "backup"), "Failed", failed()), "backup-failed");
+        assert_eq!(notes(("app-migrate-1", "release", "migrate"), "Failed", failed()), "");
+    }
+
+    #[test]
+    fn what_a_users_job_is_called_does_not_make_it_a_backup() {
+        for part in ["app", "release"] {
+            let world = &mut ended(vec![(job(("crm-backup-1", part, "cron-db-backup"), ("Failed", 9)), failed())]);
+            assert_eq!(taken(world), (String::new(), None), "{part}");
+        }
+    }
+
+    #[test]
+    fn a_drill_makes_no_failed_backup_good_and_a_backup_no_failed_drill() {
+        let mut world = ended(vec![
+            (job(("app-backup-1", "backup", "backup"), ("Failed", 1)), failed()),
+            (job(("app-drill-1", "backup", "drill"), ("Complete", 2)), restored()),
+        ]);
+        taken(&mut world);
+        let ledger = &world.vault.as_ref().unwrap().ledger;
+        assert!(ledger.drill.is_some() && ledger.backup_failure.is_some() && ledger.drill_failure.is_none());
+        world.outcomes.clear();
+        assert!(taken(&mut world).1.is_some_and(|why| why.contains("app-backup-1")));
+        for note in [Note::DrillFailed("Job app-drill-2: no".into()), Note::Backup(backup_of(&told()).unwrap())] {
+            world.vault.as_mut().unwrap().enter(note);
+        }
+        assert!(taken(&mut world).1.is_some_and(|why| why.contains("app-drill-2")));
+    }
+
+    #[test]
+    fn of_several_results_that_of_the_last_end_stands() {
+        let at = |order: [&str; 2]| {
+            let of = |(end, second), told| (job(("x", "backup", "backup"), (end, second)), told);
+            let mut jobs = [of(("Complete", 1), told()), of(("Failed", 2), failed())];
+            jobs.iter_mut().zip(order).for_each(|((job, _), name)| job.metadata.name = Some(name.to_owned()));
+            let mut world = ended(jobs.into());
+            taken(&mut world);
+            world.vault.unwrap().ledger.backup_failure.is_some()
         };
-        let failed = || json!({"ok": false, "reason": "DiskFull", "message": "no room"});
-        assert_eq!(notes("app-backup-1", "backup", "Complete", told()), "backup taken");
-        assert_eq!(notes("app-backup-1", "backup", "Failed", failed()), "failed taken");
-        assert_eq!(notes("app-op-1", "backup", "Failed", failed()), "failed taken");
-        assert_eq!(notes("app-backup-1", "release", "Complete", told()), "backup taken");
-        assert_eq!(notes("app-backup-1", "release", "Failed", failed()), "failed");
-        assert_eq!(notes("app-migrate-1", "release", "Failed", failed()), "");
+        assert!(at(["app-backup-1", "app-backup-2"]) && at(["app-backup-2", "app-backup-1"]));
+    }
+
+    #[test]
+    fn a_stage_that_failed_before_the_last_backup_is_made_good() {
+        let mut world = ended(vec![(job(("app-b3-1", "release", "backup"), ("Failed", -5)), failed())]);
+        world.vault.as_mut().unwrap().enter(Note::Backup(backup_of(&told()).unwrap()));
+        assert_eq!(taken(&mut world), (String::new(), None));
+        let mut later = ended(vec![(job(("app-b3-1", "release", "backup"), ("Failed", 5)), failed())]);
+        later.vault = world.vault;
+        assert_eq!(taken(&mut later).0, "backup-failed");
     }
 }
