@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::api::DynamicObject;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::plan::names::hash_of;
 
@@ -122,8 +122,20 @@ fn stray_marks<'a>(found: &'a DynamicObject, wanted: &'a Value) -> impl Iterator
     })
 }
 
-/// Lists to which nobody else may add: an application's environment, its mounts and its ports.
-const CLOSED: [&str; 4] = ["env", "envFrom", "volumeMounts", "ports"];
+/// Lists and maps to which nobody else may add: an application's environment, its mounts and its ports; where routes lead and
+/// what they hang on; and selectors, for one more label and they select nothing.
+const CLOSED: [&str; 10] = [
+    "env",
+    "envFrom",
+    "volumeMounts",
+    "ports",
+    "backendRefs",
+    "parentRefs",
+    "selector",
+    "matchLabels",
+    "podSelector",
+    "namespaceSelector",
+];
 
 /// Whether `found` has everything that `wanted` says; the API server may have added to it.
 fn holds(found: Option<&Value>, wanted: &Value) -> bool {
@@ -138,9 +150,9 @@ fn holds(found: Option<&Value>, wanted: &Value) -> bool {
     }
 }
 
-/// Whether a list that is ours alone is longer than declared.
+/// Whether a list or map that is ours alone is longer than declared.
 fn is_added_to(key: &str, found: Option<&Value>, wanted: &Value) -> bool {
-    let length = |value: &Value| value.as_array().map(Vec::len);
+    let length = |value: &Value| value.as_array().map(Vec::len).or(value.as_object().map(Map::len));
     CLOSED.contains(&key) && found.and_then(length).is_some_and(|found| Some(found) != length(wanted))
 }
 
@@ -205,6 +217,37 @@ mod tests {
 
     use super::*;
     use crate::objects::APPLIED;
+
+    #[test]
+    fn one_more_label_in_a_selector_or_one_more_backend_is_a_difference() {
+        let cases = [
+            (json!({"selector": {"app": "a"}}), json!({"selector": {"app": "a", "x": "y"}}), "spec.selector"),
+            (
+                json!({"selector": {"matchLabels": {"app": "a"}}}),
+                json!({"selector": {"matchLabels": {"app": "a", "x": "y"}}}),
+                "spec.selector.matchLabels",
+            ),
+            (json!({"podSelector": {}}), json!({"podSelector": {"matchLabels": {"x": "y"}}}), "spec.podSelector"),
+            (
+                json!({"rules": [{"backendRefs": [{"name": "a", "port": 80}]}]}),
+                json!({"rules": [{"backendRefs": [{"name": "a", "port": 80, "weight": 1}, {"name": "b"}]}]}),
+                "spec.rules",
+            ),
+            (
+                json!({"parentRefs": [{"name": "a"}]}),
+                json!({"parentRefs": [{"name": "a"}, {"name": "b"}]}),
+                "spec.parentRefs",
+            ),
+        ];
+        for (wanted, found, place) in cases {
+            let object =
+                |spec: &Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": spec});
+            let found: DynamicObject = serde_json::from_value(object(&found)).unwrap();
+            assert_eq!(Strays::of(&found, &object(&wanted)).to_string(), place);
+            let same: DynamicObject = serde_json::from_value(object(&wanted)).unwrap();
+            assert!(Strays::of(&same, &object(&wanted)).is_empty());
+        }
+    }
 
     #[test]
     fn what_the_server_added_is_no_difference_and_what_somebody_changed_is() {
