@@ -3,7 +3,7 @@
 mod gateway;
 mod ingress;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -40,6 +40,7 @@ pub fn plan(ask: Ask<'_>) -> Verdict {
         Way::Ingress => ask.by_ingress(&mut steps),
         Way::Traefik => ask.by_traefik(&mut steps),
     }
+    ask.shared_paths(&mut steps);
     ask.unbuilt(way, &mut steps);
     steps.or_wait(ask.is_served());
     let addresses = ask.addresses().unwrap_or_default().join(", ");
@@ -188,6 +189,19 @@ impl<'a> Ask<'a> {
         !serves || (self.declared_routes().iter().all(|lead| self.has_pods(&lead.service)) && relieved())
     }
 
+    /// Waits where two processes want the same path: one of them would get nothing.
+    fn shared_paths(self, steps: &mut Steps) {
+        let mut seen = BTreeMap::new();
+        for Leads { path, service, .. } in self.declared_routes() {
+            if let Some(other) = seen.insert(path.clone(), service.clone()).filter(|other| *other != service) {
+                let message = format!(
+                    "`{path}` is to lead to {other} and to {service}, and leads to {service}: give each path to one process"
+                );
+                steps.wait(Hold::person("PathTaken", message));
+            }
+        }
+    }
+
     /// Which path leads to which Service: of the revision that runs.
     fn routes(self) -> Vec<Leads> {
         self.of_what_runs(|ask| ask.declared_routes())
@@ -317,6 +331,20 @@ mod tests {
     fn a_path_is_under_another_by_whole_segments() {
         assert!(is_under("/static", "/") && is_under("/api/v1", "/api") && is_under("/api", "/api"));
         assert!(!is_under("/apiary", "/api") && !is_under("/", "/api"));
+    }
+
+    #[test]
+    fn a_path_of_two_processes_is_told() {
+        let world = crate::plan::tests::world(&[]);
+        let told = |one: &str, other: &str| {
+            let process = |name: &str, path: &str| json!({"name": name, "port": 1, "routes": [{"path": path}]});
+            let saas = crate::plan::tests::saas(json!({"processes": [process("a", one), process("b", other)]}));
+            let mut steps = Steps::default();
+            Ask { saas: &saas, world: &world }.shared_paths(&mut steps);
+            steps.waits.map(|hold| hold.message)
+        };
+        assert_eq!(told("/a", "/b"), None);
+        assert!(told("/api", "/api").is_some_and(|why| why.contains("`/api` is to lead to app-a and to app-b")));
     }
 
     #[test]

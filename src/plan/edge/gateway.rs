@@ -86,8 +86,15 @@ impl<'a> Ask<'a> {
         self.secure_routes().into_iter().for_each(|route| steps.keep(route.kind, route.name));
     }
 
+    /// What plain HTTP gets: a redirect to HTTPS, unless the user asked for none.
     fn plain_routes(self) -> Vec<Manifest> {
-        self.http_routes(&self.named("http"), ("http", &self.hosts()), &self.plain_rules())
+        let (spec, name) = (&self.saas.spec, self.named("http"));
+        if self.redirects() {
+            return self.http_routes(&name, ("http", &self.hosts()), &to_https());
+        }
+        let to_application = self.http_routes(&name, ("http", &spec.domains), &self.rules(false));
+        let others = ("http", &spec.redirect_from[..]);
+        [to_application, self.http_routes(&self.named("redirect-http"), others, &self.redirect_rules())].concat()
     }
 
     fn secure_routes(self) -> Vec<Manifest> {
@@ -170,15 +177,6 @@ impl<'a> Ask<'a> {
         let shared = self.world.config.gateway.as_ref().and_then(|gateway| gateway.shared.as_ref());
         let parent = |section: &str| json!({"name": shared.map(|s| &s.name), "namespace": shared.map(|s| &s.namespace), "sectionName": section});
         names.into_iter().map(parent).collect()
-    }
-
-    /// What plain HTTP gets: a redirect, unless the user asked for none.
-    fn plain_rules(self) -> Vec<Value> {
-        if !self.redirects() {
-            return self.rules(false);
-        }
-        let filter = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}});
-        vec![json!({"matches": [prefix("/")], "filters": [filter]})]
     }
 
     /// Sends other hosts to the first domain.
@@ -292,6 +290,11 @@ impl<'a> Ask<'a> {
     }
 }
 
+fn to_https() -> [Value; 1] {
+    let filter = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}});
+    [json!({"matches": [prefix("/")], "filters": [filter]})]
+}
+
 fn named(shared: &Shared) -> String {
     format!("Gateway {}/{}", shared.namespace, shared.name)
 }
@@ -341,6 +344,25 @@ mod tests {
         };
         assert_eq!(to("/api", "/api"), "/");
         assert_eq!(to("/api/static", "/api"), "/static");
+    }
+
+    #[test]
+    fn other_hosts_are_redirected_over_plain_http_too_where_that_is_served() {
+        let routes = |redirects: bool| {
+            let world = world(&[]);
+            let saas = saas(json!({
+                "domains": ["a.example"], "redirectFrom": ["www.a.example"], "edge": {"httpsRedirect": redirects},
+            }));
+            let told = |route: &Manifest| {
+                let rule = &route.body["spec"]["rules"][0];
+                let to = rule.pointer("/filters/0/requestRedirect/hostname").and_then(Value::as_str).unwrap_or("-");
+                format!("{} {} {to} {}", route.name, route.body["spec"]["hostnames"], rule["backendRefs"].is_array())
+            };
+            Ask { saas: &saas, world: &world }.plain_routes().iter().map(told).collect::<Vec<_>>()
+        };
+        assert_eq!(routes(true), [r#"app-http ["a.example","www.a.example"] - false"#]);
+        let apart = [r#"app-http ["a.example"] - true"#, r#"app-redirect-http ["www.a.example"] a.example false"#];
+        assert_eq!(routes(false), apart);
     }
 
     #[test]
