@@ -1,6 +1,6 @@
 //! DNS: every host leads to the route's address, and the proofs that a CA asks for stand beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::claims::Vendor;
@@ -129,13 +129,8 @@ impl Ask<'_> {
         let dns = self.saas.spec.dns.clone().unwrap_or_default();
         let proxied = dns.proxied.unwrap_or(false);
         let ttl = dns.ttl_seconds.filter(|_| !proxied).and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(AUTOMATIC);
-        let row = |kind, content| Record { name: host.to_owned(), kind, content, proxied, ttl };
-        let rows = self.addresses()?.into_iter().map(|address| match address.parse::<IpAddr>() {
-            Ok(IpAddr::V4(ip)) => row(RecordType::A, ip.to_string()),
-            Ok(IpAddr::V6(ip)) => row(RecordType::Aaaa, ip.to_string()),
-            Err(_) => row(RecordType::Cname, address.trim_end_matches('.').to_lowercase()),
-        });
-        Ok(rows.collect())
+        let row = |(kind, content)| Record { name: host.to_owned(), kind, content, proxied, ttl };
+        Ok(led_to(&self.addresses()?).into_iter().map(row).collect())
     }
 
     /// The proofs of dns-01 that the CA waits for.
@@ -230,6 +225,19 @@ impl Ask<'_> {
     /// The DNS account that is named, for the zones to be looked for.
     pub fn dns_account(&self) -> Result<(&str, &crate::world::Account), Hold> {
         self.account(Vendor::Cloudflare, self.saas.spec.dns.as_ref().and_then(|dns| dns.account.as_deref()))
+    }
+}
+
+/// The records that lead to addresses, each once. A name stands alone at its host
+/// (<https://www.rfc-editor.org/rfc/rfc1034#section-3.6.2>): numbers go before it, and of several the first is taken.
+fn led_to(addresses: &[String]) -> Vec<(RecordType, String)> {
+    let numbers: BTreeSet<IpAddr> = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    let names = addresses.iter().filter(|address| address.parse::<IpAddr>().is_err());
+    let name = names.map(|name| name.trim_end_matches('.').to_lowercase()).min();
+    let kind = |ip: &IpAddr| if ip.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
+    match numbers.is_empty() {
+        true => name.into_iter().map(|name| (RecordType::Cname, name)).collect(),
+        false => numbers.iter().map(|ip| (kind(ip), ip.to_string())).collect(),
     }
 }
 

@@ -141,3 +141,17 @@ fn a_host_is_resolvable_once_a_record_of_ours_leads_it_to_the_route() {
     assert_eq!(waits(&|ours| held("2", Some(ours), www("192.0.2.1"))), pending);
     assert_eq!(waits(&|_| held("2", None, www("192.0.2.2"))), pending, "a stranger's may go");
 }
+
+#[test]
+fn addresses_become_records_each_once_and_a_name_stands_alone() {
+    let led = |addresses: &[&str]| {
+        let addresses: Vec<String> = addresses.iter().map(|address| (*address).to_owned()).collect();
+        let rows = led_to(&addresses).into_iter().map(|(kind, content)| format!("{kind} {content}"));
+        rows.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(led(&["192.0.2.7", "192.0.2.7"]), "A 192.0.2.7");
+    assert_eq!(led(&["2001:db8:0::7", "192.0.2.7", "2001:DB8::7"]), "A 192.0.2.7, AAAA 2001:db8::7");
+    assert_eq!(led(&["lb.example.net", "192.0.2.7"]), "A 192.0.2.7");
+    assert_eq!(led(&["B.example.net.", "a.example.net"]), "CNAME a.example.net");
+    assert_eq!(led(&[]), "");
+}
