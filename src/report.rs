@@ -16,6 +16,7 @@ use crate::kinds::Kind;
 use crate::plan::edge::Way;
 use crate::plan::left::with_rows;
 use crate::plan::names::hash;
+use crate::plan::secrets::counts_from;
 use crate::plan::{Action, Ask, Part, Plan, Steps, Verdict};
 
 /// Longest message of a condition or note of an event, in bytes: the API server takes 1024 of a note
@@ -414,7 +415,7 @@ fn unstarted(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) 
 
 /// A rotation is done once every named value is younger than the request.
 fn rotated(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
-    let asked = operation.metadata.creation_timestamp.as_ref().map(|t| t.0);
+    let asked = counts_from(operation);
     if let Some(env) = operation.spec.rotate.as_ref().and_then(|rotate| ask.strange_env(rotate)) {
         let which = "`secrets.generate` and the webhooks' `secretEnv` name those that can be replaced";
         return (Some(false), format!("`{env}` is no value of golive's making: {which}"));
@@ -422,8 +423,11 @@ fn rotated(ask: Ask<'_>, operation: &SaasOperation) -> (Option<bool>, String) {
     let names = operation.spec.rotate.iter().flat_map(|rotate| &rotate.env);
     let made = |env: &String| {
         let ledger = &ask.world.vault.as_ref().ok()?.ledger;
-        let issued = ledger.webhooks.get(env).and_then(|w| w.current.as_ref()).map(|issued| issued.at);
-        ledger.generated.get(env).copied().or(issued)
+        // A value may have been generated before it became a webhook's.
+        match ask.generates(env) {
+            true => ledger.generated.get(env).copied(),
+            false => ledger.webhooks.get(env)?.current.as_ref().map(|issued| issued.at),
+        }
     };
     let open: Vec<&String> = names.filter(|env| made(env) < asked).collect();
     match open.is_empty() {

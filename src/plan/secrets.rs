@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{Ask, Steps, Verdict};
-use crate::api::{Environment, Generate, Rotate};
+use crate::api::{Environment, Generate, Rotate, SaasOperation};
 use crate::fault::Hold;
 use crate::vault::{Note, Vault};
 
@@ -97,15 +97,18 @@ impl Ask<'_> {
             let names = operation.spec.rotate.as_ref().filter(|rotate| self.strange_env(rotate).is_none());
             names.is_some_and(|rotate| rotate.env.iter().any(|name| name == env))
         });
-        asked.filter_map(|operation| operation.metadata.creation_timestamp.as_ref()).map(|time| time.0).max()
+        asked.filter_map(counts_from).max()
+    }
+
+    /// Whether the spec wants golive to make a value up.
+    pub fn generates(self, env: &str) -> bool {
+        self.generated().iter().any(|generate| generate.env == env)
     }
 
     /// A name in a request that stands for no value of golive's making: then nothing of the request is done.
     pub fn strange_env(self, rotate: &Rotate) -> Option<&String> {
         let webhooks = self.webhooks();
-        let made = |env: &&String| {
-            self.generated().iter().any(|g| g.env == **env) || webhooks.iter().any(|w| w.secret_env == **env)
-        };
+        let made = |env: &&String| self.generates(env) || webhooks.iter().any(|w| w.secret_env == **env);
         rotate.env.iter().find(|env| !made(env))
     }
 
@@ -265,12 +268,19 @@ pub fn derived(entropy: &[u8; 32], name: &str, bytes: usize) -> String {
     text
 }
 
+/// From when on a value is made for a request. The API server dates requests by whole seconds: what is older than the end of
+/// that second may be older than the request.
+pub fn counts_from(request: &SaasOperation) -> Option<Timestamp> {
+    let dated = request.metadata.creation_timestamp.as_ref()?.0;
+    Timestamp::from_second(dated.as_second()).ok()?.checked_add(SignedDuration::from_secs(1)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::{SaasDeployment, SaasOperation};
+    use crate::api::SaasDeployment;
     use crate::kinds::Kind;
     use crate::plan::Action;
     use crate::plan::tests::{saas, world};
@@ -356,12 +366,21 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_the_same_second_is_made_anew_for_a_request() {
+        let (saas, mut world) = asked_at(0);
+        let made = Note::Generated("KEY".into(), Timestamp::from_millisecond(1_800_000_000_200).unwrap());
+        world.vault.as_mut().unwrap().enter(made);
+        world.now = Timestamp::from_millisecond(1_800_000_000_900).unwrap();
+        assert!(pass(&saas, &mut world) && !pass(&saas, &mut world));
+    }
+
+    #[test]
     fn what_was_made_after_a_request_is_no_older_than_it() {
         let time = |second| {
             let (saas, world) = asked_at(second);
             Ask { saas: &saas, world: &world }.time_of_making("KEY").as_second() - 1_800_000_000
         };
-        assert_eq!((time(-30), time(0), time(300)), (0, 0, 300));
+        assert_eq!((time(-30), time(0), time(300)), (0, 1, 301));
         let (saas, world) = asked_at(300);
         assert_eq!(Ask { saas: &saas, world: &world }.time_of_making("OTHER"), world.now);
     }

@@ -308,11 +308,14 @@ fn a_rotation_is_done_once_every_value_is_younger_than_the_request() {
     };
     let both = || rotate(&["KEY", "SALT"]);
     assert_eq!(stands(&saas, made(0, 0), both()), ("Running ".to_owned(), "waits for KEY, SALT".to_owned()));
-    assert_eq!(stands(&saas, made(3600, 3599), both()), ("Running ".to_owned(), "waits for SALT".to_owned()));
+    assert_eq!(stands(&saas, made(3601, 3600), both()), ("Running ".to_owned(), "waits for SALT".to_owned()));
     let done = ("Succeeded Ready+Complete".to_owned(), "every named value is new".to_owned());
-    assert_eq!(stands(&saas, made(3600, 9999), both()), done);
-    assert_eq!(stands(&saas, made(0, 3599), rotate(&["HOOK"])).1, "waits for HOOK");
-    assert_eq!(stands(&saas, made(0, 3600), rotate(&["HOOK"])), done);
+    assert_eq!(stands(&saas, made(3601, 9999), both()), done);
+    assert_eq!(stands(&saas, made(0, 3600), rotate(&["HOOK"])).1, "waits for HOOK");
+    assert_eq!(stands(&saas, made(0, 3601), rotate(&["HOOK"])), done);
+    let mut moved = made(0, 3601);
+    moved.vault.as_mut().unwrap().ledger.generated.insert("HOOK".to_owned(), Timestamp::UNIX_EPOCH);
+    assert_eq!(stands(&saas, moved, rotate(&["HOOK"])), done, "it was generated before it became a webhook's");
     let (told, message) = stands(&saas, made(9999, 9999), rotate(&["KEY", "OTHER"]));
     assert_eq!(told, "Failed Stalled");
     assert!(message.contains("`OTHER` is no value of golive's making"), "{message}");
