@@ -9,11 +9,17 @@ use serde::{Deserialize, Serialize};
 /// Certificates for one exact set of names in [`DUPLICATE_SPAN`].
 const DUPLICATES: usize = 5;
 const DUPLICATE_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Renewals are exempt from the CA's limits. More than these for one set of names help nobody: a CA wishes renewal of what it has
+/// just issued, or the clock is far ahead.
+const RENEWALS: usize = 3;
+const RENEWAL_SPAN: SignedDuration = SignedDuration::from_hours(24);
 /// Five failed authorizations of a name in an hour are allowed: one in twelve minutes.
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_mins(12);
 const LAST_BACK_OFF: SignedDuration = SignedDuration::from_hours(24);
 /// Enough for every rule above; the oldest are forgotten first.
 const REMEMBERED: usize = 32;
+/// How long their names are together, in bytes: the ledger is an annotation, and those have 256 KiB.
+const LONGEST: usize = 128 * 1024;
 
 /// One order, as the ledger keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +59,7 @@ pub struct Wait {
 
 /// Whether an order for these names may be placed now. The later of two waits is told.
 pub fn may_order(ledger: &[Attempt], names: &BTreeSet<String>, replaces: bool, now: Timestamp) -> Result<(), Wait> {
-    let duplicate = if replaces { None } else { duplicate_wait(ledger, names, now) };
+    let duplicate = Limit::of(replaces).wait(ledger, names, now);
     let waits = [duplicate, failure_wait(ledger, names)];
     match waits.into_iter().flatten().filter(|wait| wait.until > now).max_by_key(|wait| wait.until) {
         Some(wait) => Err(wait),
@@ -65,22 +71,54 @@ pub fn may_order(ledger: &[Attempt], names: &BTreeSet<String>, replaces: bool, n
 pub fn remember(mut ledger: Vec<Attempt>, attempt: Attempt) -> Vec<Attempt> {
     ledger.push(attempt);
     ledger.sort_by_key(|a| a.at);
-    ledger.split_off(ledger.len().saturating_sub(REMEMBERED))
+    let length = |attempt: &Attempt| attempt.names.iter().map(String::len).sum::<usize>();
+    let fits = |room: &mut usize, attempt: &Attempt| {
+        *room = room.checked_sub(length(attempt))?;
+        Some(())
+    };
+    let kept = ledger.iter().rev().take(REMEMBERED).scan(LONGEST, fits).count().max(1);
+    ledger.split_off(ledger.len() - kept)
 }
 
-/// The CA counts orders that it issued for; an open one may still become one.
-fn duplicate_wait(ledger: &[Attempt], names: &BTreeSet<String>, now: Timestamp) -> Option<Wait> {
-    let mut times: Vec<_> = ledger
-        .iter()
-        .filter(|a| {
-            a.names == *names && a.outcome != Outcome::Failed && !a.replaces && later(a.at, DUPLICATE_SPAN) > now
-        })
-        .map(|a| a.at)
-        .collect();
-    times.sort();
-    let nth = times.len().checked_sub(DUPLICATES)?;
-    let message = format!("{DUPLICATES} certificates for exactly these names were ordered in 7 days, the CA's limit");
-    Some(Wait { reason: "DuplicateLimit", message, until: later(times[nth], DUPLICATE_SPAN) })
+/// How many orders for exactly the same names are placed in a time.
+struct Limit {
+    /// Whether it is about renewals that the CA exempts from its own.
+    replaces: bool,
+    most: usize,
+    span: SignedDuration,
+    why: &'static str,
+}
+
+impl Limit {
+    fn of(replaces: bool) -> Self {
+        match replaces {
+            true => Limit {
+                replaces,
+                most: RENEWALS,
+                span: RENEWAL_SPAN,
+                why: "renewals for exactly these names were ordered in a day, and the CA, or this machine's clock, calls for more",
+            },
+            false => Limit {
+                replaces,
+                most: DUPLICATES,
+                span: DUPLICATE_SPAN,
+                why: "certificates for exactly these names were ordered in 7 days, the CA's limit",
+            },
+        }
+    }
+
+    /// Orders that were issued count; an open one may still become one.
+    fn wait(&self, ledger: &[Attempt], names: &BTreeSet<String>, now: Timestamp) -> Option<Wait> {
+        let counts = |a: &&Attempt| {
+            let same = a.names == *names && a.replaces == self.replaces;
+            same && a.outcome != Outcome::Failed && later(a.at, self.span) > now
+        };
+        let mut times: Vec<_> = ledger.iter().filter(counts).map(|a| a.at).collect();
+        times.sort();
+        let nth = times.len().checked_sub(self.most)?;
+        let message = format!("{} {}", self.most, self.why);
+        Some(Wait { reason: "DuplicateLimit", message, until: later(times[nth], self.span) })
+    }
 }
 
 /// Failures count per name, so that every order which shares a name counts, until one is issued.

@@ -243,6 +243,21 @@ mod orders {
     }
 
     #[test]
+    fn no_more_than_three_renewals_of_one_set_of_names_in_a_day() {
+        let renewals =
+            |hours: &[i64]| issued(hours).into_iter().map(|a| Attempt { replaces: true, ..a }).collect::<Vec<_>>();
+        let may = |hours: &[i64]| may_order(&renewals(hours), &names(&["a.example.com"]), true, at(NOW));
+        assert_eq!((may(&[1, 2]), may(&[1, 2, 24])), (Ok(()), Ok(())));
+        let wait = may(&[1, 2, 3]).unwrap_err();
+        assert_eq!((wait.reason, wait.until), ("DuplicateLimit", at(NOW) + SignedDuration::from_hours(21)));
+        assert_eq!(
+            may_order(&renewals(&[1, 2, 3]), &names(&["b.example.com"]), true, at(NOW)),
+            Ok(()),
+            "of other names"
+        );
+    }
+
+    #[test]
     fn failures_back_off_from_twelve_minutes_to_a_day() {
         let minutes = [(1, 12), (2, 24), (3, 48), (4, 96), (5, 192), (6, 384), (7, 768), (8, 1440), (30, 1440)];
         for (count, wait) in minutes {
@@ -292,6 +307,10 @@ mod orders {
     fn the_ledger_is_bounded_and_the_newest_stay() {
         let ledger = (0..100).fold(Vec::new(), |l, n| remember(l, order(100 - n, &["a.example.com"], Outcome::Issued)));
         assert_eq!(ledger.len(), 32);
+        let long: Vec<String> = (0..100).map(|n| format!("{n:0>3}{}", "x".repeat(250))).collect();
+        let long: Vec<&str> = long.iter().map(String::as_str).collect();
+        let heavy = (0..32).fold(Vec::new(), |l, n| remember(l, order(32 - n, &long, Outcome::Failed)));
+        assert_eq!((heavy.len(), heavy.last().map(|a| a.at)), (5, Some(at(NOW) - SignedDuration::from_hours(1))));
         assert!(ledger.is_sorted_by_key(|a| a.at));
         assert_eq!(ledger.last().map(|a| a.at), Some(at(NOW) - SignedDuration::from_hours(1)));
         let text = serde_json::to_string(&ledger).unwrap();

@@ -38,6 +38,7 @@ impl Ask<'_> {
     /// A certificate that the user brings.
     fn brought(self) -> Verdict {
         let mut steps = Steps::default();
+        self.abandon(&mut steps);
         if let Some(certificate) = steps.or_wait(self.world.certificate(&self.hosts())) {
             steps.evidence = format!("brought by the user, valid until {}", certificate.not_after);
         }
@@ -54,9 +55,7 @@ impl Ask<'_> {
             );
             steps.wait(Hold::person("NotSupported", message));
         }
-        if let Ok(Some(pending)) = &self.world.order {
-            steps.act(Action::Acme(AcmeStep::Abandon { names: pending.names.clone() }));
-        }
+        self.abandon(&mut steps);
         steps.or_wait(self.is_secured());
         steps.evidence = format!(
             "{} brings its own certificate for {}: golive orders none, renews none and cannot see when it ends; the platform team keeps it",
@@ -66,12 +65,32 @@ impl Ask<'_> {
         Ok(steps)
     }
 
+    /// Forgets an order that is under way.
+    fn abandon(self, steps: &mut Steps) {
+        if let Ok(Some(pending)) = &self.world.order {
+            steps.act(Action::Acme(AcmeStep::Abandon { names: pending.names.clone() }));
+        }
+    }
+
     /// The names of the certificate, sorted.
     fn certificate_names(self) -> Vec<String> {
         let mut names = self.hosts();
         names.sort();
         names.dedup();
         names
+    }
+
+    /// The names to order for, sorted. A certificate that serves and is to be renewed is renewed for the hosts that it has
+    /// before others join it: one of those that cannot be proven would let it run out.
+    fn ordered_names(self) -> Vec<String> {
+        let names = self.certificate_names();
+        let Ok(Some(held)) = &self.world.certificate else { return names };
+        let served: Vec<String> = names.iter().filter(|name| held.covers(name)).cloned().collect();
+        let runs_out = self.world.now >= self.renewal(held) && held.not_after > self.world.now;
+        match runs_out && !served.is_empty() && !self.comes_from_elsewhere() {
+            true => served,
+            false => names,
+        }
     }
 
     fn issued(self) -> Verdict {
@@ -86,8 +105,8 @@ impl Ask<'_> {
             Err(_) => None,
         };
         match pending {
-            _ if due => self.drive(&names, pending, &mut steps)?,
-            Some(pending) => steps.act(Action::Acme(AcmeStep::Abandon { names: pending.names.clone() })),
+            _ if due => self.drive(&self.ordered_names(), pending, &mut steps)?,
+            Some(_) => self.abandon(&mut steps),
             None => self.note_origin(&mut steps),
         }
         match held.filter(|c| names.iter().all(|name| c.covers(name)) && c.not_after > self.world.now) {
@@ -187,7 +206,7 @@ impl Ask<'_> {
     /// <https://www.rfc-editor.org/rfc/rfc9773.html#section-5>.
     fn is_renewal(self) -> bool {
         !self.comes_from_elsewhere()
-            && matches!(&self.world.certificate, Ok(Some(c)) if self.certificate_names().iter().all(|n| c.covers(n)))
+            && matches!(&self.world.certificate, Ok(Some(c)) if self.ordered_names().iter().all(|n| c.covers(n)))
     }
 
     fn within_limits(self, names: &[String]) -> Result<(), Hold> {
@@ -219,6 +238,7 @@ impl Ask<'_> {
     /// Proofs must be out before the CA is asked to look: a failed check counts against the account's limits.
     fn challenge(self, pending: &Pending, url: &str, progress: &Progress, steps: &mut Steps) -> Result<(), Hold> {
         let chosen: Vec<&Challenge> = self.chosen(progress)?;
+        self.can_be_proven(progress, &chosen)?;
         let over_http = |c: &&Challenge| c.kind == acme::Kind::Http01 && is_under_way(c);
         let over_http: Vec<&Challenge> = chosen.iter().copied().filter(over_http).collect();
         if !over_http.is_empty() {
@@ -259,6 +279,20 @@ impl Ask<'_> {
             }
         }
         Ok(chosen)
+    }
+
+    /// Whether the CA takes a proof of each name that golive can give.
+    fn can_be_proven(self, progress: &Progress, chosen: &[&Challenge]) -> Result<(), Hold> {
+        let proven = |c: &Challenge| c.status == ChallengeState::Valid;
+        let is_open = |name: &&String| {
+            let of_it = |c: &Challenge| c.name == name.trim_start_matches("*.");
+            !chosen.iter().any(|c| of_it(c)) && !progress.challenges.iter().any(|c| of_it(c) && proven(c))
+        };
+        let Some(name) = progress.names.iter().find(is_open) else { return Ok(()) };
+        let message = format!(
+            "the CA offers no way to prove {name} that golive can go: over DNS it can where a Cloudflare ProviderAccount holds the zone, over HTTP (http-01) everywhere else"
+        );
+        Err(Hold::person("NoChallenge", message))
     }
 
     fn is_out(self, challenge: &Challenge) -> Result<(), Hold> {

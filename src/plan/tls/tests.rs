@@ -193,3 +193,60 @@ fn another_account_that_is_named_replaces_a_certificate_and_another_default_does
     assert_eq!((named("ca", &world), named("other", &world), named("missing", &world)), (0, 1, 0));
     assert!(told(&fresh("other", "https://ca.example.com")).0.is_empty());
 }
+
+/// What is ordered next: the names of the intent.
+fn intended(saas: &SaasDeployment, world: &World) -> Vec<String> {
+    let steps = plan(Ask { saas, world }).unwrap().ok().unwrap();
+    let names = steps.actions.into_iter().find_map(|action| match action {
+        Action::Acme(AcmeStep::Intend { names, .. }) => Some(names),
+        _ => None,
+    });
+    names.unwrap_or_default()
+}
+
+#[test]
+fn what_serves_is_renewed_before_a_host_joins_it() {
+    let both = saas(json!({"domains": [NAMES[0], "new.example.org"]}));
+    let wide = ["app.example.org", "new.example.org"];
+    assert_eq!(intended(&both, &World { window: None, ..due(later(), &NAMES) }), wide, "it is not due");
+    assert_eq!(intended(&both, &due(later(), &NAMES)), NAMES);
+    let open = ordered(due(later(), &NAMES), &wide, None);
+    let steps = plan(Ask { saas: &both, world: &open }).unwrap().ok().unwrap();
+    assert!(matches!(&steps.actions[..], [Action::Acme(AcmeStep::Abandon { .. })]), "the host may never be proven");
+    assert!(steps.waits.is_some(), "the new host is not served");
+    let over = due(later(), &NAMES);
+    assert_eq!(intended(&both, &World { now: over.now + DAY * 46, ..over }), wide, "nothing serves any more");
+    let foreign = World {
+        origin: Some(Origin { account: "ca".into(), directory: "https://other".into() }),
+        ..due(later(), &NAMES)
+    };
+    assert_eq!(intended(&both, &foreign), wide);
+}
+
+#[test]
+fn a_host_that_the_ca_lets_nobody_prove_is_told() {
+    let offered = |name: &str, status: ChallengeState| {
+        let challenge = Challenge { status, ..proof(name) };
+        let names = BTreeSet::from([name.to_owned()]);
+        let progress = Progress { status: Status::Pending, names, challenges: vec![challenge], error: None };
+        ordered(later(), &NAMES, Some(Ok(progress)))
+    };
+    assert_eq!(
+        held(&offered(NAMES[0], ChallengeState::Pending)),
+        Some("NoChallenge"),
+        "over DNS alone, and the zone is not ours"
+    );
+    assert_eq!(held(&offered(NAMES[0], ChallengeState::Valid)), None, "it is proven already");
+    let mut none = offered(NAMES[0], ChallengeState::Pending);
+    let pending = none.order.as_mut().unwrap().as_mut().unwrap();
+    pending.progress.as_mut().unwrap().as_mut().unwrap().challenges.clear();
+    assert_eq!(held(&none), Some("NoChallenge"));
+}
+
+#[test]
+fn an_order_is_dropped_where_the_user_brings_the_certificate() {
+    let saas = saas(json!({"domains": NAMES, "tls": {"secretName": "own"}}));
+    let world = ordered(due(later(), &NAMES), &NAMES, None);
+    let steps = plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap();
+    assert!(matches!(&steps.actions[..], [Action::Acme(AcmeStep::Abandon { .. })]));
+}
