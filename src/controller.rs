@@ -314,8 +314,9 @@ async fn tell_operations(context: &Context, saas: &SaasDeployment, report: &Repo
     Ok(())
 }
 
+/// Whether a status says something else: as it is sent, for what is empty is not.
 fn differs(old: Option<&SaasDeploymentStatus>, new: &SaasDeploymentStatus) -> bool {
-    old.map(|old| json!(old)) != Some(json!(new))
+    old != Some(new) && old.map(|old| json!(old)) != Some(json!(new))
 }
 
 fn status_object(object: &impl ResourceExt, kind: &str, status: Value) -> Value {
