@@ -19,13 +19,21 @@ pub fn step(cluster: &mut Cluster, now: Timestamp) -> bool {
     cluster.relieve(now);
     cluster.collect(now);
     finish(cluster, now);
-    let all: Vec<_> = cluster.every().map(|((resource, ..), object)| (*resource, object.clone())).collect();
-    for (resource, object) in all {
-        if let Some(status) = next(cluster, resource, &object, now) {
-            tell(cluster, resource, &object, status, now);
+    let moving = cluster.every().filter(|(_, object)| !object.rests());
+    let moving: Vec<_> = moving.map(|((resource, ..), object)| (*resource, object.clone())).collect();
+    for (resource, object) in moving {
+        match next(cluster, resource, &object, now) {
+            Some(status) => tell(cluster, resource, &object, status, now),
+            None if is_late_once(&object) => {}
+            None => object.rest(),
         }
     }
     cluster.version() != before
+}
+
+/// Whether time alone brings an object further: one whose image cannot be pulled is late after a while.
+fn is_late_once(object: &Object) -> bool {
+    has_tag(&object.value["spec"]["template"]["spec"]["containers"][0]["image"], "-missing")
 }
 
 /// Namespaces that are going take what is in them with them, and go once they are empty.

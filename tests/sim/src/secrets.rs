@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -21,7 +21,11 @@ const OF_ORDERS: [&str; 4] = ["names", "account", "at", "url"];
 /// as it was after version `since`, and what stands around the values of Secrets.
 pub fn shown(state: &State, since: u64) -> Vec<String> {
     let values = values(state);
-    let Ok(search) = AhoCorasick::new(&values) else { return vec!["secrets cannot be searched for".into()] };
+    // Each is searched with once: another kind would take longer to build than to search with.
+    let kind = Some(AhoCorasickKind::ContiguousNFA);
+    let Ok(search) = AhoCorasick::builder().kind(kind).build(&values) else {
+        return vec!["secrets cannot be searched for".into()];
+    };
     let changed = state.cluster.since(since).unwrap_or_default().iter().filter_map(|change| change.new.as_ref());
     let objects = state.cluster.every().map(|(_, object)| object).chain(changed);
     let told = objects.filter(|object| tells(object, &search));

@@ -9,6 +9,7 @@ pub mod schema;
 pub mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -27,11 +28,24 @@ pub struct Object {
     secrets: OnceLock<Vec<String>>,
     /// Whether it shows defaults that are not stored yet.
     fresh: bool,
+    /// Set once nothing but a write changes it any more.
+    rests: AtomicBool,
 }
 
 impl Object {
     fn new(value: Value, fresh: bool) -> Arc<Object> {
-        Arc::new(Object { value, text: OnceLock::new(), secrets: OnceLock::new(), fresh })
+        let rests = AtomicBool::new(false);
+        Arc::new(Object { value, text: OnceLock::new(), secrets: OnceLock::new(), fresh, rests })
+    }
+
+    /// Whether it was seen that nothing but a write changes it any more.
+    pub fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
+    }
+
+    /// Nothing but a write changes it any more.
+    pub fn rest(&self) {
+        self.rests.store(true, Ordering::Relaxed);
     }
 
     /// The object as JSON text.

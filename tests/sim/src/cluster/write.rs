@@ -77,13 +77,23 @@ fn set_entries(object: &mut Value, resource: &Resource, entries: &[Entry]) {
 
 /// What counts as fields: not the object's identity, nor what the server alone writes.
 fn body(object: &Value, subresource: &str) -> Value {
-    let fields = object.as_object().into_iter().flatten().filter_map(|(name, value)| match name.as_str() {
+    body_of(object, |name, _| subresource != "status" || name == "status")
+}
+
+/// What counts, of the fields that are asked for.
+fn body_of(object: &Value, wanted: impl Fn(&str, &Value) -> bool) -> Value {
+    let fields = object.as_object().into_iter().flatten().filter(|(name, value)| wanted(name, value));
+    let fields = fields.filter_map(|(name, value)| match name.as_str() {
         "apiVersion" | "kind" => None,
-        other if subresource == "status" && other != "status" => None,
         "metadata" => Some((name.clone(), marks(value).filter(|marks| *marks != json!({}))?)),
         _ => Some((name.clone(), value.clone())),
     });
     fields.collect()
+}
+
+/// What counts of an object, where it differs from another: most writes change one block, and all else needs no look.
+fn apart(object: &Value, other: &Value) -> Value {
+    body_of(object, |name, value| other.get(name) != Some(value))
 }
 
 /// Fields of the metadata that anybody may write.
@@ -109,8 +119,7 @@ pub fn apply(resource: &Resource, live: &Value, config: &Value, writer: Writer<'
     // In this order, as the server: what an empty block of the config had before is taken out of it after the merge.
     let mut merged = fields::merged(&have, &want, schema);
     Loss { had: &before, kept: &kept }.apply(&mut merged, schema);
-    let removed = fields::removed(&have, &merged, schema);
-    entries.iter_mut().for_each(|entry| entry.fields = fields::minus(&entry.fields, &removed));
+    lose(&mut entries, &fields::removed(&have, &merged, schema));
     let mut object = built(live, config, merged);
     entries.push(Entry::of(writer, "Apply", wanted));
     set_entries(&mut object, resource, &entries);
@@ -179,16 +188,14 @@ pub fn replace(resource: &Resource, live: &Value, new: &Value, writer: Writer<'_
     let mut object = built(live, new, next(resource, live, new, writer));
     trim(resource, &mut object);
     default(resource, &mut object);
-    let have = if live.is_null() { json!({}) } else { body(live, "") };
-    let next = body(&object, "");
+    let (have, next) = (apart(live, &object), apart(&object, live));
     let changed = theirs(fields::changed(&have, &next, schema), writer);
     let entries = match told(new) {
         Some(none) if none.iter().all(is_blank) => Vec::new(),
         told => {
             let mut entries = if told.is_some() { entries(new) } else { entries(live) };
             credit(&mut entries, &changed, writer);
-            let removed = fields::removed(&have, &next, schema);
-            entries.iter_mut().for_each(|entry| entry.fields = fields::minus(&entry.fields, &removed));
+            lose(&mut entries, &fields::removed(&have, &next, schema));
             entries
         }
     };
@@ -230,11 +237,19 @@ fn theirs(mut changed: Fields, writer: Writer<'_>) -> Fields {
     changed
 }
 
+/// Takes fields away from who has them.
+fn lose<'a>(entries: impl IntoIterator<Item = &'a mut Entry>, fields: &Fields) {
+    let losers = entries.into_iter().filter(|entry| fields::meet(&entry.fields, fields));
+    losers.for_each(|entry| entry.fields = fields::minus(&entry.fields, fields));
+}
+
 /// Gives a writer what it changed, and takes that from everybody else.
 fn credit(entries: &mut Vec<Entry>, changed: &Fields, writer: Writer<'_>) {
-    let others = entries.iter_mut().filter(|entry| !entry.is_of("Update", writer));
-    others.for_each(|entry| entry.fields = fields::minus(&entry.fields, changed));
-    if !changed.is_empty() && !entries.iter().any(|entry| entry.is_of("Update", writer)) {
+    if changed.is_empty() {
+        return;
+    }
+    lose(entries.iter_mut().filter(|entry| !entry.is_of("Update", writer)), changed);
+    if !entries.iter().any(|entry| entry.is_of("Update", writer)) {
         entries.push(Entry::of(writer, "Update", Fields::new()));
     }
     entries.iter_mut().filter(|e| e.is_of("Update", writer)).for_each(|e| fields::union(&mut e.fields, changed));
