@@ -450,4 +450,33 @@ mod tests {
         }
         assert_eq!(way("{}", &Kind::ALL), "NoGateway");
     }
+
+    #[test]
+    fn plain_http_is_redirected_unless_the_spec_says_otherwise() {
+        let redirects = |spec: Value| {
+            let (saas, mut world) = (crate::plan::tests::saas(spec), crate::plan::tests::world(&[]));
+            (world.config, world.served) = (Config::read("gateway: {class: c}").unwrap().into(), Kind::ALL.into());
+            let steps = plan(Ask { saas: &saas, world: &world }).ok().unwrap();
+            let plain = steps.manifests.iter().find(|m| m.kind == Kind::HttpRoute && m.name.contains("http")).unwrap();
+            plain.body.to_string().contains("RequestRedirect")
+        };
+        let domains = json!(["app.example.org"]);
+        assert!(redirects(json!({"domains": domains})));
+        assert!(redirects(json!({"domains": domains, "edge": {"httpsRedirect": true}})));
+        assert!(!redirects(json!({"domains": domains, "edge": {"httpsRedirect": false}})));
+    }
+
+    #[test]
+    fn of_an_ingress_it_is_told_that_its_class_decides_on_plain_http() {
+        let (saas, mut world) = (fronted(), crate::plan::tests::world(&[]));
+        world.config = Config::read("ingress: {class: web}").unwrap().into();
+        world.served = Kind::ALL.into();
+        let mut evidence = |controller: &str| {
+            world.ground = Facts { controller: Some(controller.into()), ..Facts::default() }.into();
+            plan(Ask { saas: &saas, world: &world }).ok().unwrap().evidence
+        };
+        let told = "; what plain HTTP gets is up to";
+        assert!(evidence("example.com/other").contains(told), "{}", evidence("example.com/other"));
+        assert!(!evidence("traefik.io/ingress-controller").contains(told));
+    }
 }

@@ -141,3 +141,15 @@ fn a_host_is_resolvable_once_a_record_of_ours_leads_it_to_the_route() {
     assert_eq!(waits(&|ours| held("2", Some(ours), www("192.0.2.1"))), pending);
     assert_eq!(waits(&|_| held("2", None, www("192.0.2.2"))), pending, "a stranger's may go");
 }
+
+#[test]
+fn a_host_in_nobodys_zone_is_its_owners_to_point_here_unless_an_account_is_named_for_it() {
+    let mut world = moved(|_| Vec::new());
+    world.zones = HOSTS.iter().map(|host| ((*host).to_owned(), Ok(None))).collect();
+    let waits = |spec: serde_json::Value| {
+        let saas = saas(spec);
+        plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap().waits.map(|hold| hold.reason)
+    };
+    assert_eq!(waits(json!({"domains": HOSTS, "dns": {}})), None);
+    assert_eq!(waits(json!({"domains": HOSTS, "dns": {"account": "dns"}})), Some("ZoneMissing"));
+}
