@@ -267,3 +267,15 @@ fn revisions_on_record_are_told_by_their_names_the_newest_first() {
     let (saas, world) = (saas(json!({"release": {}})), released(1..=3));
     assert_eq!(Ask { saas: &saas, world: &world }.released(), ["3", "2", "1"]);
 }
+
+#[test]
+fn only_what_follows_a_proven_revision_is_upkeep_and_not_while_something_is_missing() {
+    let upkeep = |release: Value, proven: bool| {
+        let (saas, mut world) = (saas(json!({"release": release})), world(&[]));
+        let revision = Ask { saas: &saas, world: &world }.revision();
+        world.vault.as_mut().unwrap().ledger.proven = proven.then_some(revision);
+        plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap().upkeep
+    };
+    assert!(upkeep(json!({}), true) && !upkeep(json!({}), false));
+    assert!(!upkeep(json!({"backupFirst": true}), true), "it tells that there is nothing to back up");
+}
