@@ -321,3 +321,59 @@ impl Row for Project {
         self.slug.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_is_a_mark_only_where_it_names_a_cluster_and_an_owner() {
+        let mark = Mark { cluster: "c".into(), owner: "o".into(), label: "n/app".into() };
+        assert_eq!(mark.to_string().parse(), Ok(mark));
+        for text in
+            ["golive//o n/app", "golive/c/ n/app", "golive// n/app", "golive/c n/app", "golive/c/o/x", "made/c/o"]
+        {
+            assert_eq!(text.parse::<Mark>(), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_strangers_address_bars_ours_of_its_type_and_an_alias_all_at_its_name() {
+        let record = |kind: &str| Record {
+            name: "app.example.org".into(),
+            kind: kind.into(),
+            content: String::new(),
+            proxied: false,
+            ttl: 1,
+        };
+        for (ours, theirs) in [("A", "A"), ("AAAA", "AAAA"), ("A", "CNAME"), ("CNAME", "AAAA"), ("CNAME", "CNAME")] {
+            assert!(record(ours).bars(&record(theirs)), "{ours} {theirs}");
+        }
+        for (ours, theirs) in [("A", "AAAA"), ("AAAA", "A"), ("A", "TXT"), ("TXT", "TXT"), ("CNAME", "MX")] {
+            assert!(!record(ours).bars(&record(theirs)), "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_is_changed_into_no_other_and_into_none_that_follows_it() {
+        let endpoint = |slot: &str, attempt: &str| Endpoint {
+            slot: slot.into(),
+            url: String::new(),
+            events: BTreeSet::new(),
+            api_version: None,
+            enabled: true,
+            attempt: attempt.into(),
+        };
+        let moved = Endpoint { url: "https://app.example.org".into(), ..endpoint("HOOK", "1") };
+        assert_eq!(endpoint("HOOK", "1").key(), moved.key());
+        assert_ne!(endpoint("HOOK", "1").key(), endpoint("HOOK", "2").key());
+        assert_ne!(endpoint("HOOK", "1").key(), endpoint("OTHER", "1").key());
+    }
+
+    #[test]
+    fn a_project_that_is_named_otherwise_is_another_one() {
+        let project = |slug: &str, dsn: Option<&str>| Project { slug: slug.into(), dsn: dsn.map(str::to_owned) };
+        assert_eq!(project("app", None).key(), project("app", Some("https://k@sentry.example.com/1")).key());
+        assert_ne!(project("app", None).key(), project("other", None).key());
+    }
+}

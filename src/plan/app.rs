@@ -378,8 +378,10 @@ mod tests {
 
     /// A world some seconds after the Deployment was made, with what is declared and what its status tells.
     fn deployed(seconds: i64, replicas: i64, status: &Value) -> World {
+        let revision = Ask { saas: &saas(json!({})), world: &world(&[]) }.revision();
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": replicas},
-            "metadata": {"name": "app", "generation": 2, "creationTimestamp": "1970-01-01T00:00:00Z"},
+            "metadata": {"name": "app", "generation": 2, "creationTimestamp": "1970-01-01T00:00:00Z",
+                "annotations": {REVISION: revision}},
             "status": status});
         let mut world = world(&[]);
         world.now = Timestamp::from_second(seconds).unwrap();
@@ -419,5 +421,77 @@ mod tests {
             assert!(!has(&deployed(seconds, 2, &json!({"availableReplicas": 0}))));
         }
         assert!(has(&deployed(late, 2, &json!({}))), "it has had its time");
+    }
+
+    /// An object of the application's.
+    fn stands(world: World, kind: Kind, name: &str) -> World {
+        let metadata = json!({"name": name, "labels": {crate::objects::PART: "app"}});
+        let object = json!({"apiVersion": "v1", "kind": kind.name(), "metadata": metadata});
+        World { children: world.children.with(kind, serde_json::from_value(object).unwrap()), ..world }
+    }
+
+    /// A world in which the process `app-old` serves, which the spec has dropped, and this many pods of the web process do.
+    fn dropped(available: i64) -> World {
+        let status =
+            json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": available});
+        stands(stands(deployed(0, 1, &status), Kind::Service, "app"), Kind::Service, "app-old")
+    }
+
+    #[test]
+    fn what_the_spec_has_dropped_serves_until_all_that_it_names_runs() {
+        let saas = saas(json!({}));
+        let kept = |world: &World| plan(Ask { saas: &saas, world }, Ok(())).ok().unwrap().kept;
+        let old = || vec![(Kind::Service, "app-old".to_owned()), (Kind::Deployment, "app-old".to_owned())];
+        assert_eq!(kept(&dropped(0)), old());
+        assert_eq!(kept(&stands(world(&[]), Kind::Service, "app-old")), old(), "nothing stands in its place");
+        assert_eq!(kept(&dropped(1)), [], "its successors stand");
+        assert_eq!(kept(&deployed(0, 1, &json!({}))), [], "nothing was dropped");
+    }
+
+    #[test]
+    fn a_predecessor_is_what_served_and_has_no_port_by_the_spec_any_more() {
+        let queue = |port: Value| {
+            let saas = saas(json!({"processes": [{"name": "queue", "command": ["work"], "port": port}]}));
+            let world = stands(dropped(1), Kind::Service, "app-queue");
+            Ask { saas: &saas, world: &world }.predecessors()
+        };
+        assert_eq!(queue(json!(3000)), ["app-old"]);
+        assert_eq!(queue(Value::Null), ["app-old", "app-queue"], "it serves nothing any more");
+        let mut object = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "app-solver"}});
+        object["metadata"]["labels"] = json!({crate::objects::PART: "tls"});
+        let children = world(&[]).children.with(Kind::Service, serde_json::from_value(object).unwrap());
+        let (saas, world) = (saas(json!({})), World { children, ..world(&[]) });
+        assert_eq!(Ask { saas: &saas, world: &world }.predecessors(), [""; 0], "it is another part's");
+    }
+
+    #[test]
+    fn pods_that_must_not_run_twice_end_before_their_successors_begin() {
+        let kinds = |spec: Value| {
+            let (saas, world) = (saas(spec), world(&[]));
+            let ask = Ask { saas: &saas, world: &world };
+            ask.workloads().iter().map(|w| ask.strategy(w)["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let processes =
+            json!([{"name": "one", "command": ["work"], "singleton": true}, {"name": "all", "command": ["work"]}]);
+        let sqlite = json!({"file": "/data/a.db", "size": "1Gi", "env": "DB"});
+        assert_eq!(kinds(json!({"processes": processes})), ["RollingUpdate", "Recreate", "RollingUpdate"]);
+        assert_eq!(kinds(json!({"processes": processes, "database": {"sqlite": sqlite}})), ["Recreate"; 3]);
+    }
+
+    #[test]
+    fn pods_have_the_environment_of_now_once_those_that_were_declared_with_it_stand() {
+        let saas = saas(json!({}));
+        let own = Ask { saas: &saas, world: &world(&[]) }.environment_hash();
+        let rolled = |environment: &str, available: i64| {
+            let template = json!({"metadata": {"annotations": {"golive.dev/environment": environment}}});
+            let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "app", "generation": 1},
+                "spec": {"replicas": 1, "template": template},
+                "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": available}});
+            let mut world = world(&[]);
+            world.children = world.children.with(Kind::Deployment, serde_json::from_value(object).unwrap());
+            Ask { saas: &saas, world: &world }.is_environment_rolled()
+        };
+        assert!(rolled(&own, 1));
+        assert!(!rolled(&own, 0) && !rolled("before", 1) && !rolled("before", 0));
     }
 }

@@ -589,4 +589,95 @@ mod tests {
         later.vault = world.vault;
         assert_eq!(taken(&mut later).0, "backup-failed");
     }
+
+    /// A world with the accounts `a`, which may be used here, and `b`, which may not.
+    fn granted(seen: bool) -> World {
+        let mut world = world(&[("a", s3(true)), ("b", s3(false))]);
+        world.accounts.get_mut("b").unwrap().allowed = false;
+        world.namespace_labels = seen.then(|| ("team".to_owned(), "x".to_owned())).into_iter().collect();
+        world
+    }
+
+    /// The accounts that a backup's schedule goes to and what it waits for, or why nothing is touched.
+    fn scheduled(to: &[&str], world: &World) -> Result<(String, Option<&'static str>), &'static str> {
+        let to: Vec<Value> = to.iter().map(|account| json!({"account": account})).collect();
+        let saas = backed(json!({"schedule": "0 0 * * *", "to": to}));
+        let steps = plan(Ask { saas: &saas, world }).unwrap().map_err(|hold| hold.reason)?;
+        let folders: Vec<String> = steps.manifests.iter().flat_map(|m| folders(&m.body)).collect();
+        Ok((folders.join(" "), steps.waits.map(|hold| hold.reason)))
+    }
+
+    /// The folders of credentials that the pod of a CronJob mounts.
+    fn folders(body: &Value) -> Vec<String> {
+        let mounts = &body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"];
+        let paths = mounts.as_array().into_iter().flatten().filter_map(|mount| mount["mountPath"].as_str());
+        paths.filter_map(|path| path.strip_prefix(CREDENTIALS)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_backup_goes_on_to_the_accounts_that_are_granted_and_tells_of_the_one_that_is_not() {
+        assert_eq!(scheduled(&["a"], &granted(true)), Ok(("/a".into(), None)));
+        assert_eq!(scheduled(&["a", "b"], &granted(true)), Ok(("/a".into(), Some("AccountNotAllowed"))));
+        assert_eq!(scheduled(&["b"], &granted(true)), Ok((String::new(), Some("AccountNotAllowed"))));
+        assert_eq!(scheduled(&["a"], &granted(false)), Ok(("/a".into(), None)));
+        assert_eq!(scheduled(&["a", "b"], &granted(false)), Err("AccountNotAllowed"), "nobody knows what is granted");
+    }
+
+    #[test]
+    fn copies_of_credentials_go_with_the_block_and_are_forgotten_once_they_are_gone() {
+        let saas = saas(json!({}));
+        let planned = |part: &str, copy: Option<BTreeMap<String, SecretString>>| {
+            let mut world = world(&[]);
+            let remembered = Remembered { part: part.into(), account: "a".into(), zone: None };
+            world.vault.as_mut().unwrap().ledger.accounts.insert(remembered);
+            world.copies.insert("app-account-a".into(), Ok(copy));
+            let steps = plan(Ask { saas: &saas, world: &world })?.ok().unwrap();
+            Some(format!("{:?}", steps.actions))
+        };
+        let dropped = Action::DropCredentials { name: "app-account-a".into() };
+        let forgotten =
+            Action::Note(vec![Note::Forget(Remembered { part: COPIES.into(), account: "a".into(), zone: None })]);
+        assert_eq!(planned(COPIES, Some([].into())), Some(format!("{:?}", [dropped])));
+        assert_eq!(planned(COPIES, None), Some(format!("{:?}", [forgotten])));
+        assert_eq!(planned("payments", Some([].into())), None, "it is another part's");
+        assert!(plan(Ask { saas: &saas, world: &world(&[]) }).is_none());
+    }
+
+    #[test]
+    fn a_request_for_a_backup_or_a_drill_is_a_job_that_is_made_once() {
+        let saas = backed(json!({"schedule": "0 0 * * *"}));
+        for request in ["backup", "drill"] {
+            let operation = json!({"apiVersion": "golive.dev/v1alpha1", "kind": "SaasOperation",
+                "metadata": {"name": "o", "uid": "u"}, "spec": {"deployment": "app", request: {}}});
+            let mut world = granted(true);
+            world.operations = vec![serde_json::from_value(operation).unwrap()];
+            let name = Ask { saas: &saas, world: &world }.operation_job(&world.operations[0]).unwrap();
+            let planned = |world: &World| {
+                let steps = plan(Ask { saas: &saas, world }).unwrap().ok().unwrap();
+                let made = steps.manifests.iter().any(|m| (m.kind, m.name.as_str()) == (Kind::Job, name.as_str()));
+                (made, steps.kept.contains(&(Kind::Job, name.clone())))
+            };
+            assert_eq!(planned(&world), (true, false), "{request}");
+            let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}});
+            world.children = world.children.with(Kind::Job, serde_json::from_value(job).unwrap());
+            assert_eq!(planned(&world), (false, true), "{request}");
+        }
+    }
+
+    #[test]
+    fn what_a_drill_restored_is_taken_into_the_ledger() {
+        let facts = RestoreFacts {
+            snapshot: "4f".into(),
+            snapshot_time: jiff::Timestamp::UNIX_EPOCH,
+            contents: Contents::new([("users".to_owned(), 7)].into()),
+            bytes: 4096,
+            seconds: 3,
+            safety: None,
+            time: jiff::Timestamp::MAX,
+        };
+        let told: Value = serde_json::from_str(&Evidence::success(facts).json().unwrap()).unwrap();
+        let proven = drill_of(&told).unwrap();
+        assert_eq!((proven.snapshot.as_str(), proven.bytes, proven.rows), ("4f", 4096, 7));
+        assert_eq!(proven.at, jiff::Timestamp::MAX, "when it was proven, not when the snapshot was made");
+    }
 }

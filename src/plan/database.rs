@@ -134,4 +134,14 @@ mod tests {
         assert_eq!(waits("Lost", false), Some("VolumeLost"));
         assert_eq!(waits("Bound", true), Some("VolumeGoing"));
     }
+
+    #[test]
+    fn a_volume_outlives_its_object_unless_the_spec_says_otherwise() {
+        let retained = |policy: &str| {
+            let sqlite = json!({"file": "/data/a.db", "size": "1Gi", "env": "DB"});
+            let saas = saas(json!({"database": {"sqlite": sqlite}, "deletionPolicy": {"volumes": policy}}));
+            plan(Ask { saas: &saas, world: &world(&[]) }).unwrap().ok().unwrap().manifests[0].retained
+        };
+        assert!(retained("Retain") && !retained("Delete"));
+    }
 }

@@ -324,8 +324,10 @@ fn cache_control(cache: &crate::api::CacheRule) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::SaasDeployment;
     use crate::config::Config;
     use crate::ground::Facts;
+    use crate::world::World;
 
     #[test]
     fn a_path_is_under_another_by_whole_segments() {
@@ -378,5 +380,131 @@ mod tests {
         };
         assert_eq!(kind("gateway: {class: c}"), Kind::HttpRoute);
         assert_eq!(kind("ingress: {class: web}"), Kind::Ingress);
+    }
+
+    /// A world in which a route stands, and pods of this Deployment do, which was made just now.
+    fn routed(kind: Kind, deployment: &str, available: i64) -> World {
+        let object = |kind: Kind, name: &str, part: &str, rest: Value| {
+            let mut object = rest;
+            (object["apiVersion"], object["kind"]) = ("v1".into(), kind.name().into());
+            object["metadata"] = json!({"name": name, "generation": 1, "creationTimestamp": "1970-01-01T00:00:00Z",
+                "labels": {crate::objects::PART: part}});
+            serde_json::from_value(object).unwrap()
+        };
+        let counts =
+            json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": available});
+        let body = json!({"spec": {"replicas": 1}, "status": counts});
+        let mut world = crate::plan::tests::world(&[]);
+        world.children = world.children.with(kind, object(kind, "app", "edge", json!({})));
+        world.children = world.children.with(Kind::Deployment, object(Kind::Deployment, deployment, "app", body));
+        world.children = world.children.with(Kind::Service, object(Kind::Service, deployment, "app", json!({})));
+        world
+    }
+
+    /// An application whose visitors all go to a process.
+    fn fronted() -> SaasDeployment {
+        let front = json!([{"name": "front", "port": 3000, "command": ["serve"], "routes": [{"path": "/"}]}]);
+        crate::plan::tests::saas(json!({"processes": front, "domains": ["app.example.org"]}))
+    }
+
+    #[test]
+    fn routes_turn_to_a_new_process_once_it_has_pods_and_at_once_where_nobody_served() {
+        let saas = fronted();
+        let may_turn = |world: &World| Ask { saas: &saas, world }.may_turn();
+        for kind in [Kind::HttpRoute, Kind::Ingress] {
+            assert!(!may_turn(&routed(kind, "app", 1)), "{kind:?} leads to who served before");
+            assert!(may_turn(&routed(kind, "app-front", 1)), "{kind:?}");
+            assert!(!may_turn(&routed(kind, "app-front", 0)), "{kind:?} led nowhere");
+        }
+        assert!(may_turn(&crate::plan::tests::world(&[])), "there is no route yet");
+    }
+
+    #[test]
+    fn routes_leave_a_process_that_the_spec_has_dropped_once_all_others_run() {
+        let saas = crate::plan::tests::saas(json!({"domains": ["app.example.org"]}));
+        let revision = Ask { saas: &saas, world: &crate::plan::tests::world(&[]) }.revision();
+        let may_turn = |available: i64, updated: i64| {
+            let mut world = routed(Kind::HttpRoute, "app-old", 1);
+            let counts = json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": updated, "availableReplicas": available});
+            let metadata =
+                json!({"name": "app", "generation": 1, "annotations": {crate::plan::release::REVISION: revision}});
+            let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
+                "spec": {"replicas": 2}, "status": counts});
+            world.children = world.children.with(Kind::Deployment, serde_json::from_value(object).unwrap());
+            let turns = Ask { saas: &saas, world: &world }.may_turn();
+            world.children = world.children.without(Kind::Service, "app-old");
+            (turns, Ask { saas: &saas, world: &world }.may_turn())
+        };
+        assert_eq!(may_turn(2, 2), (true, true));
+        assert_eq!(may_turn(1, 2), (false, true), "a roll-out of what serves anyway turns no route");
+    }
+
+    #[test]
+    fn an_ingress_stays_as_it_is_until_pods_stand_wherever_it_is_to_lead() {
+        let (saas, mut world) = (fronted(), routed(Kind::Ingress, "app", 1));
+        world.config = Config::read("ingress: {class: web}").unwrap().into();
+        world.ground = Facts { controller: Some("example.com/other".into()), ..Facts::default() }.into();
+        world.served = Kind::ALL.into();
+        let planned = |world: &World| {
+            let steps = plan(Ask { saas: &saas, world }).ok().unwrap();
+            (
+                steps.manifests.iter().any(|m| m.kind == Kind::Ingress),
+                steps.kept.contains(&(Kind::Ingress, "app".into())),
+            )
+        };
+        assert_eq!(planned(&world), (false, true));
+        world.children = routed(Kind::Ingress, "app-front", 1).children;
+        assert_eq!(planned(&world), (true, false));
+    }
+
+    #[test]
+    fn a_gateway_is_the_way_only_where_the_cluster_serves_all_of_its_kinds() {
+        let (saas, mut world) = (crate::plan::tests::saas(json!({})), crate::plan::tests::world(&[]));
+        world.ground = Facts { controller: Some("example.com/other".into()), ..Facts::default() }.into();
+        let mut way = |config: &str, served: &[Kind]| {
+            (world.config, world.served) = (Config::read(config).unwrap().into(), served.iter().copied().collect());
+            match (Ask { saas: &saas, world: &world }).way() {
+                Ok(Way::Own) => "its own",
+                Ok(Way::Ingress) => "an Ingress",
+                Ok(_) => "another",
+                Err(hold) => hold.reason,
+            }
+        };
+        let (gateway, both) = ("gateway: {class: c}", "gateway: {class: c}\ningress: {class: web}");
+        assert_eq!(way(gateway, &[Kind::Gateway, Kind::HttpRoute]), "its own");
+        assert_eq!(way(both, &[Kind::Gateway, Kind::HttpRoute, Kind::Ingress]), "its own");
+        for served in [&[Kind::Ingress][..], &[Kind::Gateway, Kind::Ingress], &[Kind::HttpRoute, Kind::Ingress]] {
+            assert_eq!((way(gateway, served), way(both, served)), ("GatewayApiMissing", "an Ingress"), "{served:?}");
+        }
+        assert_eq!(way("{}", &Kind::ALL), "NoGateway");
+    }
+
+    #[test]
+    fn plain_http_is_redirected_unless_the_spec_says_otherwise() {
+        let redirects = |spec: Value| {
+            let (saas, mut world) = (crate::plan::tests::saas(spec), crate::plan::tests::world(&[]));
+            (world.config, world.served) = (Config::read("gateway: {class: c}").unwrap().into(), Kind::ALL.into());
+            let steps = plan(Ask { saas: &saas, world: &world }).ok().unwrap();
+            let plain = steps.manifests.iter().find(|m| m.kind == Kind::HttpRoute && m.name.contains("http")).unwrap();
+            plain.body.to_string().contains("RequestRedirect")
+        };
+        let domains = json!(["app.example.org"]);
+        assert!(redirects(json!({"domains": domains})));
+        assert!(redirects(json!({"domains": domains, "edge": {"httpsRedirect": true}})));
+        assert!(!redirects(json!({"domains": domains, "edge": {"httpsRedirect": false}})));
+    }
+
+    #[test]
+    fn of_an_ingress_it_is_told_that_its_class_decides_on_plain_http() {
+        let (saas, mut world) = (fronted(), crate::plan::tests::world(&[]));
+        world.config = Config::read("ingress: {class: web}").unwrap().into();
+        world.served = Kind::ALL.into();
+        let mut evidence = |controller: &str| {
+            world.ground = Facts { controller: Some(controller.into()), ..Facts::default() }.into();
+            plan(Ask { saas: &saas, world: &world }).ok().unwrap().evidence
+        };
+        let told = "; what plain HTTP gets is up to";
+        assert!(evidence("example.com/other").contains(told), "{}", evidence("example.com/other"));
+        assert!(!evidence("traefik.io/ingress-controller").contains(told));
     }
 }

@@ -460,4 +460,25 @@ mod tests {
         assert_eq!(done(&wanted, &world), [""; 0]);
         assert_eq!(done(&saas(json!({})), &world), ["delete 1"]);
     }
+
+    #[test]
+    fn where_no_monitor_is_asked_for_and_none_was_nothing_is_said_of_them() {
+        let saas = saas(json!({}));
+        assert!(plan(Ask { saas: &saas, world: &world(&[]) }).is_none());
+        assert!(plan(Ask { saas: &saas, world: &after(0) }).is_some(), "one may be left");
+    }
+
+    #[test]
+    fn an_alert_is_declared_for_the_applications_own_pods_where_the_cluster_takes_alerts() {
+        let saas = saas(json!({"monitors": {"metrics": {}}}));
+        let mut world = world(&[]);
+        let rules = |world: &World| {
+            let steps = plan(Ask { saas: &saas, world }).unwrap().ok().unwrap();
+            steps.manifests.into_iter().find(|m| m.kind == Kind::PrometheusRule).map(|m| m.body)
+        };
+        assert_eq!(rules(&world), None);
+        world.served = Kind::ALL.into();
+        let asks = rules(&world).unwrap()["spec"]["groups"][0]["rules"][0]["expr"].clone();
+        assert_eq!(asks, "kube_deployment_status_replicas_available{namespace=\"n\",deployment=\"app\"} == 0");
+    }
 }

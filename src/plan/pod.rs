@@ -298,6 +298,8 @@ fn millis(cpu: &str) -> u64 {
 mod tests {
     use super::*;
     use crate::plan::tests::{saas, world};
+    use crate::vault::Note;
+    use crate::world::World;
 
     #[test]
     fn cpu_quantities_are_read_in_thousandths() {
@@ -353,5 +355,52 @@ mod tests {
             assert!(millis(text) == 0 || text.contains(|c: char| c.is_ascii_digit()), "{text}");
         });
         assert_eq!(millis("18446744073709551615"), u64::MAX);
+    }
+
+    #[test]
+    fn golives_own_image_runs_as_its_own_user_and_all_pods_of_a_volume_as_one() {
+        let world = world(&[]);
+        let users = |spec: Value| {
+            let saas = saas(spec);
+            let ask = Ask { saas: &saas, world: &world };
+            [ask.application("app"), ask.worker("smoke", &json!({}))].map(|c| ask.security(&c)["runAsUser"].clone())
+        };
+        assert_eq!(users(json!({})), [Value::Null, json!(JOB_USER)], "the application's image decides");
+        let sqlite = json!({"file": "/data/a.db", "size": "1Gi", "env": "DB"});
+        assert_eq!(users(json!({"database": {"sqlite": sqlite}})), [json!(VOLUME_USER), json!(VOLUME_USER)]);
+    }
+
+    /// A world in which a Secret of the user's has this value, and golive keeps that one.
+    fn valued(given: &str, kept: &str) -> World {
+        let mut world = world(&[]);
+        let values = [("TOKEN".to_owned(), given.to_owned().into())].into();
+        world.sources.insert(Source::Secret("given".into()), Ok(Some(values)));
+        world.vault.as_mut().unwrap().enter(Note::Value("KEY".into(), kept.to_owned().into()));
+        world
+    }
+
+    #[test]
+    fn pods_start_anew_with_each_value_that_changes_and_with_nothing_else() {
+        let spec = json!({"envFrom": [{"secret": "given"}], "secrets": {"generate": [{"env": "KEY"}]}});
+        let hash = |replicas: i32, world: &World| {
+            let mut spec = spec.clone();
+            spec["replicas"] = json!(replicas);
+            Ask { saas: &saas(spec), world }.environment_hash()
+        };
+        let first = hash(1, &valued("a", "b"));
+        assert_eq!(first, hash(2, &valued("a", "b")));
+        assert_ne!(first, hash(1, &valued("c", "b")));
+        assert_ne!(first, hash(1, &valued("a", "c")));
+    }
+
+    #[test]
+    fn what_the_revision_takes_that_runs_again_is_looked_at_too() {
+        let (saas, mut world) = (saas(json!({"envFrom": [{"secret": "now"}]})), world(&[]));
+        let sources = |world: &World| Ask { saas: &saas, world }.all_sources();
+        let [before, now] = ["before", "now"].map(|name| Source::Secret(name.into()));
+        assert_eq!(sources(&world), std::slice::from_ref(&now));
+        let former = json!({"envFrom": [{"secret": "now"}, {"secret": "before"}]});
+        world.former = Ok(Some(crate::plan::tests::saas(former).spec));
+        assert_eq!(sources(&world), [before, now]);
     }
 }

@@ -277,7 +277,7 @@ pub fn counts_from(request: &SaasOperation) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::api::SaasDeployment;
@@ -417,5 +417,53 @@ mod tests {
             assert_eq!(found.as_ref().map(|(reason, _)| *reason), expected, "{name} in {environment:?}");
             assert!(value.is_empty() || !found.is_some_and(|(_, text)| text.contains(value)), "{name} is shown");
         }
+    }
+
+    #[test]
+    fn a_value_is_made_anew_once_it_is_as_old_as_the_spec_wants_it() {
+        let saas = saas(json!({"secrets": {"generate": [{"env": "KEY", "rotateAfterDays": 30}]}}));
+        let rotated = |hours: i64| {
+            let (_, mut world) = asked_at(0);
+            world.operations.clear();
+            world.vault.as_mut().unwrap().enter(Note::Generated("KEY".into(), world.now));
+            world.now += SignedDuration::from_hours(hours);
+            pass(&saas, &mut world)
+        };
+        assert!(!rotated(30 * 24 - 1) && rotated(30 * 24));
+    }
+
+    #[test]
+    fn no_value_is_given_up_while_pods_may_need_it() {
+        let unnamed = |rolled: bool, on_trial: bool| {
+            let saas = saas(json!({"release": {}}));
+            let (_, mut world) = asked_at(0);
+            world.operations.clear();
+            world.vault.as_mut().unwrap().ledger.proven = on_trial.then(|| "before".to_owned());
+            if rolled {
+                roll(&saas, &mut world);
+            }
+            pass(&saas, &mut world)
+        };
+        assert!(unnamed(true, false));
+        assert!(!unnamed(false, false), "pods of the former environment run");
+        assert!(!unnamed(true, true), "the revision before may run again");
+        assert!(!unnamed(false, true));
+    }
+
+    #[test]
+    fn pods_do_not_run_with_a_value_that_is_not_fit_wherever_it_comes_from() {
+        let fit = |spec: Value| {
+            let (saas, mut world) = (saas(spec), world(&[]));
+            let values = [("DB_PASSWORD".to_owned(), "password".to_owned().into())].into();
+            world.sources.insert(crate::world::Source::Secret("given".into()), Ok(Some(values)));
+            let ask = Ask { saas: &saas, world: &world };
+            let told = super::plan(ask).ok().unwrap().waits.map(|hold| hold.reason);
+            (ask.is_complete().err().map(|hold| hold.reason), told)
+        };
+        let weak = (Some("WeakSecret"), Some("WeakSecret"));
+        assert_eq!(fit(json!({"environment": "Production", "env": {"SECRET_KEY": "change-me"}})), weak);
+        assert_eq!(fit(json!({"environment": "Production", "envFrom": [{"secret": "given"}]})), weak);
+        assert_eq!(fit(json!({"environment": "Production"})), (None, None));
+        assert_eq!(fit(json!({"environment": "Development", "envFrom": [{"secret": "given"}]})), (None, None));
     }
 }

@@ -241,4 +241,39 @@ mod tests {
         let verdict = plan(&app(), &world).parts.remove(&Part::Tls).unwrap();
         assert_eq!(verdict.err().unwrap().reason, "Unreachable");
     }
+
+    #[test]
+    fn the_gateway_alone_reaches_the_solver_and_only_where_it_answers() {
+        let steps = steps(&world(challenge(ChallengeState::Pending, "t")));
+        let policy = &steps.manifests.iter().find(|m| m.kind == Kind::NetworkPolicy).unwrap().body["spec"];
+        let (saas, world) = (app(), world(challenge(ChallengeState::Pending, "t")));
+        let ask = Ask { saas: &saas, world: &world };
+        assert_eq!(policy["podSelector"]["matchLabels"], ask.selector("solve"));
+        let admitted = json!([{"from": ask.gateway_peers(), "ports": [{"port": PORT, "protocol": "TCP"}]}]);
+        assert_eq!((&policy["policyTypes"], &policy["ingress"]), (&json!(["Ingress"]), &admitted));
+    }
+
+    #[test]
+    fn who_keeps_the_zone_is_told_where_the_host_has_to_point() {
+        let told = |addresses: &[&str]| {
+            let mut world =
+                with_jobs(world(challenge(ChallengeState::Pending, "t")), &hash("t"), [running(), running()]);
+            let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
+            world.config = Arc::new(Config { addresses, ..(*world.config).clone() });
+            steps(&world).waits.unwrap().message
+        };
+        let known = told(&["192.0.2.1", "2001:db8::1"]);
+        assert!(known.ends_with("point app.example.org to 192.0.2.1, 2001:db8::1 where its zone is kept"), "{known}");
+        assert!(told(&[]).ends_with("the route has no address yet: see EdgeReady"), "{}", told(&[]));
+    }
+
+    #[test]
+    fn the_ca_is_told_which_way_each_name_is_proven() {
+        let seen =
+            with_jobs(world(challenge(ChallengeState::Pending, "t")), &hash("t"), [running(), ended("Complete")]);
+        let [Action::Acme(AcmeStep::Ready { names, .. })] = &steps(&seen).actions[..] else {
+            panic!("it is not ready")
+        };
+        assert_eq!(*names, [("app.example.org".to_owned(), false)].into(), "over HTTP");
+    }
 }

@@ -155,3 +155,15 @@ fn addresses_become_records_each_once_and_a_name_stands_alone() {
     assert_eq!(led(&["B.example.net.", "a.example.net"]), "CNAME a.example.net");
     assert_eq!(led(&[]), "");
 }
+
+#[test]
+fn a_host_in_nobodys_zone_is_its_owners_to_point_here_unless_an_account_is_named_for_it() {
+    let mut world = moved(|_| Vec::new());
+    world.zones = HOSTS.iter().map(|host| ((*host).to_owned(), Ok(None))).collect();
+    let waits = |spec: serde_json::Value| {
+        let saas = saas(spec);
+        plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap().waits.map(|hold| hold.reason)
+    };
+    assert_eq!(waits(json!({"domains": HOSTS, "dns": {}})), None);
+    assert_eq!(waits(json!({"domains": HOSTS, "dns": {"account": "dns"}})), Some("ZoneMissing"));
+}

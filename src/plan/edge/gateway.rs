@@ -330,8 +330,9 @@ mod tests {
         assert_eq!(taken(&[whole, whole]), Ok(()));
         let waiting = "HTTPRoute web is not accepted yet".to_owned();
         let half: [&[(&str, &str)]; 2] = [&[("Accepted", "True")], &[("ResolvedRefs", "True")]];
+        let other: &[(&str, &str)] = &[("Accepted", "True"), ("Programmed", "True")];
         let nothing: &[(&str, &str)] = &[];
-        for parents in [vec![], vec![half[0]], vec![half[1]], vec![whole, nothing]] {
+        for parents in [vec![], vec![half[0]], vec![half[1]], vec![other], vec![whole, nothing]] {
             assert_eq!(taken(&parents), Err(waiting.clone()), "{parents:?}");
         }
         assert_eq!(taken(&[lost]), Err(waiting + ": no such port (Why)"));

@@ -250,3 +250,60 @@ fn an_order_is_dropped_where_the_user_brings_the_certificate() {
     let steps = plan(Ask { saas: &saas, world: &world }).unwrap().ok().unwrap();
     assert!(matches!(&steps.actions[..], [Action::Acme(AcmeStep::Abandon { .. })]));
 }
+
+#[test]
+fn an_order_that_cannot_be_read_matters_once_one_is_due() {
+    let unread = |world: World| World { order: Err(Fault::Unreachable("down".into())), ..world };
+    assert_eq!(held(&unread(later())), Some("Unreachable"), "two might be placed");
+    assert_eq!(held(&unread(due(later(), &NAMES))), Some("Unreachable"));
+    assert_eq!(told(&unread(fresh("ca", "https://ca.example.com"))), (Vec::new(), None));
+}
+
+#[test]
+fn a_certificate_serves_until_it_ends_and_only_for_its_names() {
+    let waits = |names: &[&str], left: SignedDuration| {
+        let mut world = World { window: None, ..due(later(), names) };
+        let end = world.now + left;
+        world.certificate.as_mut().unwrap().as_mut().unwrap().not_after = end;
+        told(&world).1
+    };
+    assert_eq!(waits(&NAMES, SignedDuration::from_secs(1)), None);
+    assert_eq!(waits(&NAMES, SignedDuration::ZERO), Some("Issuing"), "it ends at this moment");
+    assert_eq!(waits(&["www.example.org"], DAY), Some("Issuing"));
+}
+
+#[test]
+fn no_order_is_placed_whose_proof_could_not_be_shown() {
+    let zone = Zone { id: Id("z".into()), name: "example.org".into(), name_servers: Vec::new() };
+    let cloudflare = json!({"cloudflare": {"accountId": "a", "tokenSecret": {"name": "s", "key": "k"}}});
+    let mut world = world(&[("ca", acme()), ("dns", cloudflare)]);
+    world.zones.insert(NAMES[0].into(), Ok(Some(HostedZone { account: "dns".into(), zone })));
+    assert!(matches!(told(&world).0[..], [AcmeStep::Intend { .. }]));
+    world.accounts.get_mut("dns").unwrap().allowed = false;
+    assert_eq!(held(&world), Some("AccountNotAllowed"));
+}
+
+#[test]
+fn what_the_ca_says_of_an_order_stands_beside_how_far_it_is() {
+    let said = |error: Option<&str>| {
+        let (names, challenges, error) = (BTreeSet::new(), Vec::new(), error.map(str::to_owned));
+        let progress = Progress { status: Status::Processing, names, challenges, error };
+        planned(&ordered(later(), &NAMES, Some(Ok(progress)))).ok().unwrap().waits.unwrap().message
+    };
+    let plain = "the order for app.example.org is Processing at the CA";
+    assert_eq!((said(None), said(Some("slow"))), (plain.to_owned(), format!("{plain} (slow)")));
+}
+
+#[test]
+fn a_name_in_our_zone_is_proven_over_dns() {
+    let zone = Zone { id: Id("z".into()), name: "example.org".into(), name_servers: Vec::new() };
+    let mut world = later();
+    world.zones.insert(NAMES[0].into(), Ok(Some(HostedZone { account: "dns".into(), zone })));
+    world.published.insert(NAMES[0].into(), Ok(["p".to_owned()].into()));
+    let progress =
+        Progress { status: Status::Pending, names: [].into(), challenges: vec![proof(NAMES[0])], error: None };
+    match &told(&ordered(world, &NAMES, Some(Ok(progress)))).0[..] {
+        [AcmeStep::Ready { names, .. }] => assert_eq!(*names, [(NAMES[0].to_owned(), true)].into()),
+        other => panic!("{other:?}"),
+    }
+}
