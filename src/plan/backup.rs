@@ -292,16 +292,31 @@ impl Ask<'_> {
                 steps.note(Note::Taken(job.name.to_string()));
             }
             if !(of_stage && self.was_made_good(job)) {
-                steps.actions.extend(lesson(job, told).map(|note| Action::Note(vec![note])));
+                let lesson = lesson(job, told).filter(|note| self.counts(note));
+                steps.actions.extend(lesson.map(|note| Action::Note(vec![note])));
             }
         }
-        for failure in self.ledger().iter().flat_map(|ledger| ledger.backup_failure.iter().chain(&ledger.drill_failure))
-        {
+        for failure in self.failures() {
             steps.wait(Hold::event(
                 "BackupFailed",
                 format!("{failure}; the next one runs on schedule, or by a SaasOperation"),
             ));
         }
+    }
+
+    /// What the newest backup and the newest drill failed by. Where no drill follows by a schedule, its request alone tells.
+    fn failures(&self) -> impl Iterator<Item = &String> {
+        let drills = self.saas.spec.backup.as_ref().is_some_and(|backup| backup.drill.is_some());
+        let both = self.world.vault.as_ref().ok().map(|vault| {
+            let ledger = &vault.ledger;
+            ledger.backup_failure.iter().chain(ledger.drill_failure.iter().filter(move |_| drills))
+        });
+        both.into_iter().flatten()
+    }
+
+    /// Whether a note says anything: before the first backup no drill can restore.
+    fn counts(self, note: &Note) -> bool {
+        !matches!(note, Note::DrillFailed(_)) || self.ledger().is_some_and(|ledger| ledger.backup.is_some())
     }
 
     /// Whether a backup succeeded after a Job ended.
@@ -509,9 +524,12 @@ mod tests {
 
     /// The notes of a pass, in words, and the reason to wait; the world has them afterwards.
     fn taken(world: &mut World) -> (String, Option<String>) {
-        let saas = backed(json!({"schedule": "0 0 * * *"}));
+        taken_by(&backed(json!({"schedule": "0 0 * * *", "drill": {"schedule": "0 0 * * 0"}})), world)
+    }
+
+    fn taken_by(saas: &SaasDeployment, world: &mut World) -> (String, Option<String>) {
         let mut steps = Steps::default();
-        Ask { saas: &saas, world }.take_outcomes(&mut steps);
+        Ask { saas, world }.take_outcomes(&mut steps);
         let mut words = Vec::new();
         for action in steps.actions {
             let Action::Note(notes) = action else { continue };
@@ -532,7 +550,11 @@ mod tests {
 
     #[test]
     fn the_result_of_a_job_is_taken_once_and_that_of_a_failed_stage_is_the_releases_to_read() {
-        let notes = |what, end, told| taken(&mut ended(vec![(job(what, (end, 9)), told)])).0;
+        let notes = |what, end, result| {
+            let mut world = ended(vec![(job(what, (end, 9)), result)]);
+            world.vault.as_mut().unwrap().enter(Note::Backup(backup_of(&told()).unwrap()));
+            taken(&mut world).0
+        };
         assert_eq!(notes(("app-backup-1", "backup", "backup"), "Complete", told()), "taken backup");
         assert_eq!(notes(("app-backup-1", "backup", "backup"), "Failed", failed()), "taken backup-failed");
         assert_eq!(notes(("app-drill-1", "backup", "drill"), "Complete", restored()), "taken drill");
@@ -565,6 +587,19 @@ mod tests {
             world.vault.as_mut().unwrap().enter(note);
         }
         assert!(taken(&mut world).1.is_some_and(|why| why.contains("app-drill-2")));
+    }
+
+    #[test]
+    fn a_drill_that_failed_is_told_where_another_follows_and_there_was_something_to_restore() {
+        let drill = || ended(vec![(job(("app-op-1", "backup", "drill"), ("Failed", 1)), failed())]);
+        let mut early = drill();
+        assert_eq!(taken(&mut early).0, "taken", "nothing was there to restore");
+        let mut world = drill();
+        world.vault.as_mut().unwrap().enter(Note::Backup(backup_of(&told()).unwrap()));
+        assert_eq!(taken(&mut world).0, "taken drill-failed");
+        world.outcomes.clear();
+        assert!(taken(&mut world).1.is_some());
+        assert_eq!(taken_by(&backed(json!({"schedule": "0 0 * * *"})), &mut world).1, None, "no other follows");
     }
 
     #[test]
