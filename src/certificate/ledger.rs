@@ -57,9 +57,21 @@ pub struct Wait {
     pub until: Timestamp,
 }
 
+/// The reason of a wait for the limit of orders for exactly the same names.
+pub const DUPLICATE_LIMIT: &str = "DuplicateLimit";
+
+/// What an order is to the limits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// Whether it names the certificate that it replaces: the CA's limits exempt it.
+    pub exempt: bool,
+    /// How long the certificate lasts that it renews.
+    pub lifetime: Option<SignedDuration>,
+}
+
 /// Whether an order for these names may be placed now. The later of two waits is told.
-pub fn may_order(ledger: &[Attempt], names: &BTreeSet<String>, replaces: bool, now: Timestamp) -> Result<(), Wait> {
-    let duplicate = Limit::of(replaces).wait(ledger, names, now);
+pub fn may_order(ledger: &[Attempt], names: &BTreeSet<String>, terms: Terms, now: Timestamp) -> Result<(), Wait> {
+    let duplicate = Limit::of(terms).wait(ledger, names, now);
     let waits = [duplicate, failure_wait(ledger, names)];
     match waits.into_iter().flatten().filter(|wait| wait.until > now).max_by_key(|wait| wait.until) {
         Some(wait) => Err(wait),
@@ -90,19 +102,20 @@ struct Limit {
 }
 
 impl Limit {
-    fn of(replaces: bool) -> Self {
-        match replaces {
-            true => Limit {
-                replaces,
+    /// A certificate that lasts for days has to be renewed more often than the CA's limit knows.
+    fn of(terms: Terms) -> Self {
+        match (terms.exempt, terms.lifetime) {
+            (true, lifetime) => Limit {
+                replaces: true,
                 most: RENEWALS,
-                span: RENEWAL_SPAN,
-                why: "renewals for exactly these names were ordered in a day, and the CA, or this machine's clock, calls for more",
+                span: lifetime.map_or(RENEWAL_SPAN, |lifetime| lifetime.min(RENEWAL_SPAN)),
+                why: "of these names were ordered in a short time, and the CA, or this machine's clock, calls for more",
             },
-            false => Limit {
-                replaces,
-                most: DUPLICATES,
+            (false, lifetime) => Limit {
+                replaces: false,
+                most: lifetime.map_or(0, |lifetime| times_in(DUPLICATE_SPAN, lifetime / 2)).max(DUPLICATES),
                 span: DUPLICATE_SPAN,
-                why: "certificates for exactly these names were ordered in 7 days, the CA's limit",
+                why: "for exactly these names were ordered in 7 days, the limit",
             },
         }
     }
@@ -116,8 +129,8 @@ impl Limit {
         let mut times: Vec<_> = ledger.iter().filter(counts).map(|a| a.at).collect();
         times.sort();
         let nth = times.len().checked_sub(self.most)?;
-        let message = format!("{} {}", self.most, self.why);
-        Some(Wait { reason: "DuplicateLimit", message, until: later(times[nth], self.span) })
+        let message = format!("{} certificates {}", self.most, self.why);
+        Some(Wait { reason: DUPLICATE_LIMIT, message, until: later(times[nth], self.span) })
     }
 }
 
@@ -138,6 +151,11 @@ fn failure_wait(ledger: &[Attempt], names: &BTreeSet<String>) -> Option<Wait> {
 /// Twelve minutes, doubling, up to a day.
 fn back_off(failures: usize) -> SignedDuration {
     (1..failures).fold(FIRST_BACK_OFF, |wait, _| (wait + wait).min(LAST_BACK_OFF))
+}
+
+/// How often one length of time goes into another.
+fn times_in(span: SignedDuration, one: SignedDuration) -> usize {
+    usize::try_from(span.as_secs() / one.as_secs().max(1)).unwrap_or(usize::MAX)
 }
 
 fn later(at: Timestamp, span: SignedDuration) -> Timestamp {

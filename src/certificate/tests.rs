@@ -183,6 +183,7 @@ mod orders {
     use super::*;
 
     const NOW: &str = "2026-06-15T12:00:00Z";
+    const EXEMPT: Terms = Terms { exempt: true, lifetime: None };
 
     fn order(hours_ago: i64, list: &[&str], outcome: Outcome) -> Attempt {
         let at = at(NOW) - SignedDuration::from_hours(hours_ago);
@@ -223,12 +224,12 @@ mod orders {
             ),
         ];
         for (ledger, hours, reason) in cases {
-            let told = may_order(&ledger, &names(&["a.example.com"]), false, at(NOW));
+            let told = may_order(&ledger, &names(&["a.example.com"]), Terms::default(), at(NOW));
             let until = hours.map(|h| at(NOW) + SignedDuration::from_hours(h));
             assert_eq!(told.as_ref().err().map(|w| w.until), until, "{reason}");
             assert!(told.err().is_none_or(|w| w.reason == "DuplicateLimit" && w.message.contains('5')), "{reason}");
             assert_eq!(
-                may_order(&ledger, &names(&["a.example.com"]), true, at(NOW)),
+                may_order(&ledger, &names(&["a.example.com"]), EXEMPT, at(NOW)),
                 Ok(()),
                 "renewals are exempt: {reason}"
             );
@@ -239,22 +240,35 @@ mod orders {
     fn renewals_do_not_count() {
         let renewals =
             issued(&[1, 2, 3, 4, 5]).into_iter().map(|a| Attempt { replaces: true, ..a }).collect::<Vec<_>>();
-        assert_eq!(may_order(&renewals, &names(&["a.example.com"]), false, at(NOW)), Ok(()));
+        assert_eq!(may_order(&renewals, &names(&["a.example.com"]), Terms::default(), at(NOW)), Ok(()));
     }
 
     #[test]
     fn no_more_than_three_renewals_of_one_set_of_names_in_a_day() {
         let renewals =
             |hours: &[i64]| issued(hours).into_iter().map(|a| Attempt { replaces: true, ..a }).collect::<Vec<_>>();
-        let may = |hours: &[i64]| may_order(&renewals(hours), &names(&["a.example.com"]), true, at(NOW));
+        let may = |hours: &[i64]| may_order(&renewals(hours), &names(&["a.example.com"]), EXEMPT, at(NOW));
         assert_eq!((may(&[1, 2]), may(&[1, 2, 24])), (Ok(()), Ok(())));
         let wait = may(&[1, 2, 3]).unwrap_err();
         assert_eq!((wait.reason, wait.until), ("DuplicateLimit", at(NOW) + SignedDuration::from_hours(21)));
         assert_eq!(
-            may_order(&renewals(&[1, 2, 3]), &names(&["b.example.com"]), true, at(NOW)),
+            may_order(&renewals(&[1, 2, 3]), &names(&["b.example.com"]), EXEMPT, at(NOW)),
             Ok(()),
             "of other names"
         );
+    }
+
+    #[test]
+    fn what_lasts_for_hours_is_renewed_as_often_as_it_has_to_be() {
+        let hours = |hours| Some(SignedDuration::from_hours(hours));
+        let may = |ledger: &[Attempt], terms| may_order(ledger, &names(&["a.example.com"]), terms, at(NOW)).is_ok();
+        let each_sixteen: Vec<Attempt> = issued(&(0..10).map(|n| 16 * n).collect::<Vec<_>>());
+        assert!(may(&each_sixteen, Terms { exempt: false, lifetime: hours(24) }));
+        assert!(!may(&each_sixteen, Terms { exempt: false, lifetime: hours(24 * 90) }));
+        let each_four: Vec<Attempt> =
+            issued(&[1, 5, 9, 13]).into_iter().map(|a| Attempt { replaces: true, ..a }).collect();
+        assert!(may(&each_four, Terms { exempt: true, lifetime: hours(6) }));
+        assert!(!may(&each_four, Terms { exempt: true, lifetime: hours(24 * 90) }));
     }
 
     #[test]
@@ -262,7 +276,12 @@ mod orders {
         let minutes = [(1, 12), (2, 24), (3, 48), (4, 96), (5, 192), (6, 384), (7, 768), (8, 1440), (30, 1440)];
         for (count, wait) in minutes {
             for replaces in [false, true] {
-                let told = may_order(&failed(count, 1), &names(&["a.example.com"]), replaces, at(NOW));
+                let told = may_order(
+                    &failed(count, 1),
+                    &names(&["a.example.com"]),
+                    Terms { exempt: replaces, lifetime: None },
+                    at(NOW),
+                );
                 let until = at(NOW) + SignedDuration::from_mins(wait - 1);
                 assert_eq!(
                     told.as_ref().err().map(|w| (w.reason, w.until)),
@@ -270,7 +289,12 @@ mod orders {
                     "{count} failures"
                 );
                 assert_eq!(
-                    may_order(&failed(count, wait), &names(&["a.example.com"]), replaces, at(NOW)),
+                    may_order(
+                        &failed(count, wait),
+                        &names(&["a.example.com"]),
+                        Terms { exempt: replaces, lifetime: None },
+                        at(NOW)
+                    ),
                     Ok(()),
                     "{count}"
                 );
@@ -282,24 +306,24 @@ mod orders {
     fn a_success_ends_the_back_off_and_strangers_do_not_start_one() {
         let mut ledger = failed(6, 10);
         assert!(
-            may_order(&ledger, &names(&["a.example.com", "new.example.com"]), false, at(NOW)).is_err(),
+            may_order(&ledger, &names(&["a.example.com", "new.example.com"]), Terms::default(), at(NOW)).is_err(),
             "a shared name"
         );
-        assert_eq!(may_order(&ledger, &names(&["other.example.com"]), false, at(NOW)), Ok(()));
+        assert_eq!(may_order(&ledger, &names(&["other.example.com"]), Terms::default(), at(NOW)), Ok(()));
         ledger.push(order(0, &["a.example.com"], Outcome::Issued));
-        assert_eq!(may_order(&ledger, &names(&["a.example.com"]), false, at(NOW)), Ok(()));
+        assert_eq!(may_order(&ledger, &names(&["a.example.com"]), Terms::default(), at(NOW)), Ok(()));
         ledger.push(Attempt {
             at: at(NOW) + SignedDuration::from_mins(1),
             ..order(0, &["a.example.com"], Outcome::Failed)
         });
-        let told = may_order(&ledger, &names(&["a.example.com"]), false, at(NOW)).map_err(|w| w.until);
+        let told = may_order(&ledger, &names(&["a.example.com"]), Terms::default(), at(NOW)).map_err(|w| w.until);
         assert_eq!(told, Err(at(NOW) + SignedDuration::from_mins(13)), "the count starts anew");
     }
 
     #[test]
     fn the_later_wait_is_told() {
         let ledger = [issued(&[1, 2, 3, 4, 5]), vec![order(0, &["a.example.com"], Outcome::Failed)]].concat();
-        let told = may_order(&ledger, &names(&["a.example.com"]), false, at(NOW)).map_err(|w| w.reason);
+        let told = may_order(&ledger, &names(&["a.example.com"]), Terms::default(), at(NOW)).map_err(|w| w.reason);
         assert_eq!(told, Err("DuplicateLimit"));
     }
 

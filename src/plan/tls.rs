@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::claims::Vendor;
 use super::edge::Way;
 use super::{AcmeStep, Action, Ask, Steps, Verdict};
-use crate::certificate::ledger::{Attempt, Outcome, may_order};
+use crate::certificate::ledger::{Attempt, DUPLICATE_LIMIT, Outcome, Terms, may_order};
 use crate::certificate::{Certificate, renew_at};
 use crate::fault::{Hold, Until};
 use crate::vault::Note;
@@ -80,14 +80,13 @@ impl Ask<'_> {
         names
     }
 
-    /// The names to order for, sorted. A certificate that serves and is to be renewed is renewed for the hosts that it has
-    /// before others join it: one of those that cannot be proven would let it run out.
+    /// The names to order for, sorted. A certificate that is to be renewed, or has run out, is renewed for the hosts that it
+    /// has before others join it: one of those that cannot be proven would hold up them all.
     fn ordered_names(self) -> Vec<String> {
         let names = self.certificate_names();
         let Ok(Some(held)) = &self.world.certificate else { return names };
         let served: Vec<String> = names.iter().filter(|name| held.covers(name)).cloned().collect();
-        let runs_out = self.world.now >= self.renewal(held) && held.not_after > self.world.now;
-        match runs_out && !served.is_empty() && !self.comes_from_elsewhere() {
+        match self.world.now >= self.renewal(held) && !served.is_empty() {
             true => served,
             false => names,
         }
@@ -105,7 +104,9 @@ impl Ask<'_> {
             Err(_) => None,
         };
         match pending {
-            _ if due => self.drive(&self.ordered_names(), pending, &mut steps)?,
+            _ if due => {
+                self.drive(&self.ordered_names(), pending, &mut steps).or_else(|hold| self.bears(hold, &mut steps))?
+            }
             Some(_) => self.abandon(&mut steps),
             None => self.note_origin(&mut steps),
         }
@@ -114,6 +115,17 @@ impl Ask<'_> {
             None => steps.wait(Hold::after("Issuing", LOOK, self.stands_at(pending))),
         }
         Ok(steps)
+    }
+
+    /// A renewal that the CA exempts from its limits, and that is not ordered yet because there were too many, is no trouble
+    /// while a certificate serves.
+    fn bears(self, hold: Hold, steps: &mut Steps) -> Result<(), Hold> {
+        let serves = self.world.certificate(&self.certificate_names()).is_ok();
+        if hold.reason != DUPLICATE_LIMIT || !self.is_exempt() || !serves {
+            return Err(hold);
+        }
+        steps.again = None;
+        Ok(())
     }
 
     /// A valid certificate is there: a renewal under way is no reason not to be ready.
@@ -197,6 +209,12 @@ impl Ask<'_> {
         Attempt { at: pending.at, names: pending.names.iter().cloned().collect(), outcome, replaces: self.is_exempt() }
     }
 
+    /// What of the order is known to the CA's limits: the lifetime of what is renewed says how often that has to be.
+    fn terms(self) -> Terms {
+        let held = self.world.certificate.as_ref().ok().and_then(Option::as_ref).filter(|_| self.is_renewal());
+        Terms { exempt: self.is_exempt(), lifetime: held.map(|held| held.not_before.duration_until(held.not_after)) }
+    }
+
     /// Renewals that name the certificate which they replace do not count against the CA's limits.
     fn is_exempt(self) -> bool {
         self.is_renewal() && self.world.window.is_some()
@@ -212,7 +230,7 @@ impl Ask<'_> {
     fn within_limits(self, names: &[String]) -> Result<(), Hold> {
         let orders = &self.world.vault()?.ledger.orders;
         let names: BTreeSet<String> = names.iter().cloned().collect();
-        may_order(orders, &names, self.is_exempt(), self.world.now).map_err(|wait| {
+        may_order(orders, &names, self.terms(), self.world.now).map_err(|wait| {
             let seconds = self.world.now.duration_until(wait.until).as_secs().max(1).unsigned_abs();
             let message = format!("{}; the next order is placed after {}", wait.message, wait.until);
             Hold::after(wait.reason, Duration::from_secs(seconds), message)
@@ -284,11 +302,11 @@ impl Ask<'_> {
     /// Whether the CA takes a proof of each name that golive can give.
     fn can_be_proven(self, progress: &Progress, chosen: &[&Challenge]) -> Result<(), Hold> {
         let proven = |c: &Challenge| c.status == ChallengeState::Valid;
-        let is_open = |name: &&String| {
-            let of_it = |c: &Challenge| c.name == name.trim_start_matches("*.");
+        let is_closed = |offered: &&Challenge| {
+            let of_it = |c: &Challenge| c.name == offered.name;
             !chosen.iter().any(|c| of_it(c)) && !progress.challenges.iter().any(|c| of_it(c) && proven(c))
         };
-        let Some(name) = progress.names.iter().find(is_open) else { return Ok(()) };
+        let Some(Challenge { name, .. }) = progress.challenges.iter().find(is_closed) else { return Ok(()) };
         let message = format!(
             "the CA offers no way to prove {name} that golive can go: over DNS it can where a Cloudflare ProviderAccount holds the zone, over HTTP (http-01) everywhere else"
         );
