@@ -269,10 +269,12 @@ pub fn derived(entropy: &[u8; 32], name: &str, bytes: usize) -> String {
 }
 
 /// From when on a value is made for a request. The API server dates requests by whole seconds: what is older than the end of
-/// that second may be older than the request.
+/// that second may be older than the request. Of one that was taken up before, what was made in that second is the answer: made
+/// once more, it would take the place of the value before it.
 pub fn counts_from(request: &SaasOperation) -> Option<Timestamp> {
-    let dated = request.metadata.creation_timestamp.as_ref()?.0;
-    Timestamp::from_second(dated.as_second()).ok()?.checked_add(SignedDuration::from_secs(1)).ok()
+    let dated = Timestamp::from_second(request.metadata.creation_timestamp.as_ref()?.0.as_second()).ok()?;
+    let begun = request.status.as_ref().is_some_and(|status| status.start_time.is_some());
+    if begun { Some(dated) } else { dated.checked_add(SignedDuration::from_secs(1)).ok() }
 }
 
 #[cfg(test)]
@@ -371,7 +373,11 @@ mod tests {
         let made = Note::Generated("KEY".into(), Timestamp::from_millisecond(1_800_000_000_200).unwrap());
         world.vault.as_mut().unwrap().enter(made);
         world.now = Timestamp::from_millisecond(1_800_000_000_900).unwrap();
+        let mut begun = World { operations: world.operations.clone(), vault: world.vault.clone(), ..world.clone() };
         assert!(pass(&saas, &mut world) && !pass(&saas, &mut world));
+        let status = json!({"observedGeneration": 1, "startTime": "2027-01-15T08:00:00Z"});
+        begun.operations[0].status = serde_json::from_value(status).unwrap();
+        assert!(!pass(&saas, &mut begun), "it was made for the request");
     }
 
     #[test]
