@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::{MANAGER, version};
@@ -17,7 +17,8 @@ use crate::compare::Strays;
 use crate::kinds::Kind;
 use crate::objects::{APPLIED, PART};
 use crate::plan::Part;
-use crate::plan::release::SPEC;
+use crate::plan::release::{REVISION, SPEC};
+use crate::plan::solver::ANSWERS;
 
 /// The longest JSON, in bytes, that is kept of an object which belongs to no SaasDeployment: anybody can make objects with
 /// golive's labels. Of golive's own those are claims, which are far shorter.
@@ -28,6 +29,15 @@ const HASH: usize = 64;
 
 /// How long it is taken for granted that admission does as it did.
 const TRUSTED: Duration = Duration::from_secs(3600);
+
+/// The hash of the environment that the pods of a Deployment were declared with.
+pub const ENVIRONMENT: &str = "/spec/template/metadata/annotations/golive.dev~1environment";
+
+/// The annotations of Deployments and Jobs that plans ask for.
+const MARKS: [&str; 2] = [REVISION, ANSWERS];
+
+/// The labels by which a Deployment selects its pods, as `name=value`, with commas between.
+const SELECTOR: &str = "selector";
 
 /// Where a Job has the component that its pods are told apart by.
 const COMPONENT: &str = "/spec/template/metadata/labels/app.kubernetes.io~1component";
@@ -58,7 +68,7 @@ pub struct Child {
     /// The SaasDeployments that it goes with.
     pub owners: Owners,
     version: Option<u64>,
-    /// By JSON pointer: a map for each level would take six times the room.
+    /// By JSON pointer, annotation or [`SELECTOR`]: a map for each level would take six times the room.
     facts: Box<[(&'static str, Value)]>,
     whole: Mutex<Whole>,
     /// How this cluster admits it.
@@ -137,9 +147,18 @@ impl Child {
         })
     }
 
-    /// An annotation of golive's, of a Job or a Deployment.
+    /// One of the annotations that plans ask for, of a Job or a Deployment.
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.field("/metadata/annotations")?.get(key)?.as_str()
+        self.fact(key)?.as_str()
+    }
+
+    /// The labels by which a Deployment selects its pods, as autoscalers read them.
+    pub fn selector(&self) -> Option<&str> {
+        self.fact(SELECTOR)?.as_str()
+    }
+
+    fn fact(&self, name: &str) -> Option<&Value> {
+        self.facts.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// The component of a Job's pods; empty where it has none.
@@ -257,8 +276,7 @@ fn facts(kind: Kind, object: &DynamicObject) -> Box<[(&'static str, Value)]> {
     let places: &[&'static str] = match kind {
         Kind::Deployment => &[
             "/spec/replicas",
-            "/spec/selector/matchLabels",
-            "/spec/template/metadata/annotations",
+            ENVIRONMENT,
             "/status/observedGeneration",
             "/status/replicas",
             "/status/updatedReplicas",
@@ -271,22 +289,16 @@ fn facts(kind: Kind, object: &DynamicObject) -> Box<[(&'static str, Value)]> {
         Kind::ControllerRevision => &["/revision"],
         _ => &[],
     };
-    let found = places.iter().filter_map(|place| Some((*place, ours(object.data.pointer(place)?, place))));
-    let annotated = matches!(kind, Kind::Deployment | Kind::Job).then(|| ("/metadata/annotations", own(object)));
-    found.chain(annotated).collect()
+    let found = places.iter().filter_map(|place| Some((*place, object.data.pointer(place)?.clone())));
+    let marks = MARKS.iter().filter(|_| matches!(kind, Kind::Deployment | Kind::Job));
+    let marks = marks.filter_map(|mark| Some((*mark, Value::from(object.annotations().get(*mark)?.as_str()))));
+    let labels = object.data.pointer("/spec/selector/matchLabels").filter(|_| kind == Kind::Deployment);
+    found.chain(marks).chain(labels.and_then(selector).map(|selector| (SELECTOR, selector))).collect()
 }
 
-/// A field as it is; of annotations only golive's, for others' may be long.
-fn ours(value: &Value, place: &str) -> Value {
-    let Some(all) = value.as_object().filter(|_| place.ends_with("/annotations")) else { return value.clone() };
-    let ours = all.iter().filter(|(key, _)| key.starts_with("golive.dev/"));
-    Value::Object(ours.map(|(key, value)| (key.clone(), value.clone())).collect())
-}
-
-/// The annotations of golive's, but for that which has a field of its own.
-fn own(object: &DynamicObject) -> Value {
-    let ours = object.annotations().iter().filter(|(key, _)| key.starts_with("golive.dev/") && *key != APPLIED);
-    ours.map(|(key, value)| (key.clone(), json!(value))).collect::<serde_json::Map<_, _>>().into()
+fn selector(labels: &Value) -> Option<Value> {
+    let pairs = labels.as_object()?.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+    Some(pairs.collect::<Vec<_>>().join(",").into())
 }
 
 /// What is compared with what is wanted: labels, annotations, and all fields but the status.
@@ -303,6 +315,8 @@ fn whole(mut object: DynamicObject, owned: bool) -> Whole {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn deployment() -> DynamicObject {
@@ -444,27 +458,26 @@ mod tests {
     }
 
     #[test]
-    fn of_an_object_what_plans_ask_for_is_kept_and_of_annotations_golives_alone() {
+    fn of_an_object_what_plans_ask_for_is_kept_and_nothing_else() {
         let mut object = deployment();
-        object
-            .annotations_mut()
-            .extend([("golive.dev/a", "b"), ("other.dev/a", "c")].map(|(k, v)| (k.into(), v.into())));
+        object.annotations_mut().extend([(REVISION, "b"), ("other.dev/a", "c")].map(|(k, v)| (k.into(), v.into())));
         let annotations = json!({"golive.dev/environment": "e", "other.dev/a": "c"});
         object.data["spec"]["template"] = json!({"metadata": {"annotations": annotations}});
         object.data["revision"] = json!(7);
+        object.data["spec"]["selector"] = json!({"matchLabels": {"a": "b", "c": "d"}});
         let child = |kind| Child::new(kind, object.clone());
         let deployed = child(Kind::Deployment);
-        assert_eq!(deployed.annotation("golive.dev/a"), Some("b"));
+        assert_eq!((deployed.annotation(REVISION), deployed.selector()), (Some("b"), Some("a=b,c=d")));
         assert_eq!([deployed.annotation("other.dev/a"), deployed.annotation(APPLIED)], [None, None]);
-        let ours = json!({"golive.dev/environment": "e"});
-        assert_eq!(deployed.field("/spec/template/metadata/annotations"), Some(&ours));
-        assert_eq!(deployed.field("/spec/template/metadata/annotations/golive.dev~1environment"), Some(&json!("e")));
-        for unknown in ["/spec/paused", "/spec/replicasOfOld", "/status/conditions"] {
+        assert_eq!(deployed.field(ENVIRONMENT), Some(&json!("e")));
+        for unknown in
+            ["/spec/template/metadata/annotations", "/spec/paused", "/spec/replicasOfOld", "/status/conditions"]
+        {
             assert_eq!(deployed.field(unknown), None, "{unknown}");
         }
         for kind in [Kind::Job, Kind::PersistentVolumeClaim, Kind::Gateway, Kind::ListenerSet, Kind::HttpRoute] {
             assert_eq!(child(kind).field("/status/availableReplicas"), Some(&json!(1)), "{kind:?}");
-            assert_eq!(child(kind).annotation("golive.dev/a").is_some(), kind == Kind::Job, "{kind:?}");
+            assert_eq!(child(kind).annotation(REVISION).is_some(), kind == Kind::Job, "{kind:?}");
         }
         assert_eq!(child(Kind::ControllerRevision).field("/revision"), Some(&json!(7)));
         assert_eq!([child(Kind::Service).field("/status"), child(Kind::Service).field("/revision")], [None, None]);

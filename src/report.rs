@@ -11,6 +11,7 @@ use crate::api::{
     SaasOperationStatus, Scorecard,
 };
 use crate::apply::{Done, Drift, PartDone, Wrote};
+use crate::child::Child;
 use crate::fault::{Hold, Until};
 use crate::kinds::Kind;
 use crate::plan::edge::Way;
@@ -218,8 +219,8 @@ fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, Stat
         .and_then(Option::as_ref)
         .filter(|_| !matches!(ask.way(), Ok(Way::Shared(_))))
         .map(|c| CertificateStatus { not_after: time(c.not_after), renew_at: time(ask.renewal(c)) });
-    let replicas =
-        ask.world.field(Kind::Deployment, &ask.name(), "/status/availableReplicas").and_then(serde_json::Value::as_i64);
+    let own = ask.world.children.find(Kind::Deployment, &ask.name());
+    let replicas = own.and_then(|own| own.field("/status/availableReplicas")?.as_i64());
     SaasDeploymentStatus {
         conditions,
         observed_generation: ask.saas.metadata.generation.unwrap_or_default(),
@@ -230,15 +231,8 @@ fn status(ask: Ask<'_>, conditions: Vec<Condition>, states: &BTreeMap<Part, Stat
         backups,
         scorecard: Some(scorecard(states)),
         replicas: replicas.and_then(|n| i32::try_from(n).ok()),
-        selector: selector(ask),
+        selector: own.and_then(Child::selector).map(str::to_owned),
     }
-}
-
-/// The selector of the application's own pods as text: what autoscalers of the scale subresource read.
-fn selector(ask: Ask<'_>) -> Option<String> {
-    let labels = ask.world.field(Kind::Deployment, &ask.name(), "/spec/selector/matchLabels")?.as_object()?;
-    let pairs = labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
-    Some(pairs.collect::<Vec<_>>().join(","))
 }
 
 /// Which revision runs, and what stands between it and production.

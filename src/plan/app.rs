@@ -10,6 +10,7 @@ use super::pod::{Container, Runs, fields, merge};
 use super::release::REVISION;
 use super::{Ask, Manifest, Part, Steps, Verdict};
 use crate::api::{Autoscale, Process};
+use crate::child::ENVIRONMENT;
 use crate::fault::Hold;
 use crate::kinds::Kind;
 use crate::objects::OWNER;
@@ -304,9 +305,8 @@ impl Ask<'_> {
     /// Whether every pod that runs has the environment of now.
     pub fn is_environment_rolled(self) -> bool {
         let wanted = self.environment_hash();
-        let pointer = "/spec/template/metadata/annotations/golive.dev~1environment";
         self.workloads().iter().all(|workload| {
-            let declared = self.world.field(Kind::Deployment, &workload.name, pointer).and_then(Value::as_str);
+            let declared = self.world.field(Kind::Deployment, &workload.name, ENVIRONMENT).and_then(Value::as_str);
             declared == Some(&wanted) && self.is_rolled_out(workload).is_ok()
         })
     }

@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(30);
 /// Where a CA looks for proofs.
 const PATH: &str = "/.well-known/acme-challenge";
 /// The annotation that tells which challenges a solver answers: a Job's pods cannot be changed.
-const ANSWERS: &str = "golive.dev/answers";
+pub const ANSWERS: &str = "golive.dev/answers";
 
 impl Ask<'_> {
     /// Declares the solver of these challenges.
