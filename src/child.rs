@@ -172,6 +172,11 @@ impl Child {
         conditions.iter().find(|c| c["status"] == "True" && (c["type"] == "Complete" || c["type"] == "Failed"))
     }
 
+    /// Whether a Job ended so: `Complete` or `Failed`.
+    pub fn has_ended(&self, how: &str) -> bool {
+        self.end().is_some_and(|end| end["type"] == how)
+    }
+
     /// When a Job ended.
     pub fn ended_at(&self) -> Option<Timestamp> {
         self.end()?["lastTransitionTime"].as_str()?.parse().ok()

@@ -125,12 +125,7 @@ impl Observer {
 
 /// A finished Job whose result matters: of backups any, of other parts only failures.
 fn is_of_interest(job: &Child) -> bool {
-    has_ended(job, "Failed") || (is_of_backup(job) && has_ended(job, "Complete"))
-}
-
-/// Whether a Job ended so: `Complete` or `Failed`.
-fn has_ended(job: &Child, how: &str) -> bool {
-    job.end().is_some_and(|end| end["type"] == how)
+    job.has_ended("Failed") || (is_of_backup(job) && job.has_ended("Complete"))
 }
 
 /// What is known of a finished Job without a pod that ran: it took too long, say, or its pod was deleted.

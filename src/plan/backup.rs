@@ -286,8 +286,7 @@ impl Ask<'_> {
     /// it counts for as long as no later backup made it good.
     fn take_outcomes(self, steps: &mut Steps) {
         for (job, told) in self.told_by_jobs() {
-            let of_stage =
-                job.part == Some(Part::Release) && !self.world.has_condition(Kind::Job, &job.name, "Complete");
+            let of_stage = job.part == Some(Part::Release) && !job.has_ended("Complete");
             if !of_stage {
                 steps.note(Note::Taken(job.name.to_string()));
             }
@@ -498,8 +497,8 @@ mod tests {
         json!({"ok": false, "reason": "DiskFull", "message": "no room"})
     }
 
-    /// What a pod tells of a drill.
-    fn restored() -> Value {
+    /// What a pod tells of a drill that ended then.
+    fn restored(time: jiff::Timestamp) -> Value {
         let facts = RestoreFacts {
             snapshot: "4f".into(),
             snapshot_time: jiff::Timestamp::UNIX_EPOCH,
@@ -507,7 +506,7 @@ mod tests {
             bytes: 4096,
             seconds: 1,
             safety: None,
-            time: jiff::Timestamp::UNIX_EPOCH,
+            time,
         };
         serde_json::from_str(&Evidence::success(facts).json().unwrap()).unwrap()
     }
@@ -557,7 +556,10 @@ mod tests {
         };
         assert_eq!(notes(("app-backup-1", "backup", "backup"), "Complete", told()), "taken backup");
         assert_eq!(notes(("app-backup-1", "backup", "backup"), "Failed", failed()), "taken backup-failed");
-        assert_eq!(notes(("app-drill-1", "backup", "drill"), "Complete", restored()), "taken drill");
+        assert_eq!(
+            notes(("app-drill-1", "backup", "drill"), "Complete", restored(jiff::Timestamp::UNIX_EPOCH)),
+            "taken drill"
+        );
         assert_eq!(notes(("app-op-1", "backup", "drill"), "Failed", failed()), "taken drill-failed");
         assert_eq!(notes(("app-b3-1", "release", "backup"), "Complete", told()), "taken backup");
         assert_eq!(notes(("app-b3-1", "release", "backup"), "Failed", failed()), "backup-failed");
@@ -576,7 +578,7 @@ mod tests {
     fn a_drill_makes_no_failed_backup_good_and_a_backup_no_failed_drill() {
         let mut world = ended(vec![
             (job(("app-backup-1", "backup", "backup"), ("Failed", 1)), failed()),
-            (job(("app-drill-1", "backup", "drill"), ("Complete", 2)), restored()),
+            (job(("app-drill-1", "backup", "drill"), ("Complete", 2)), restored(jiff::Timestamp::UNIX_EPOCH)),
         ]);
         taken(&mut world);
         let ledger = &world.vault.as_ref().unwrap().ledger;
@@ -701,17 +703,7 @@ mod tests {
 
     #[test]
     fn what_a_drill_restored_is_taken_into_the_ledger() {
-        let facts = RestoreFacts {
-            snapshot: "4f".into(),
-            snapshot_time: jiff::Timestamp::UNIX_EPOCH,
-            contents: Contents::new([("users".to_owned(), 7)].into()),
-            bytes: 4096,
-            seconds: 3,
-            safety: None,
-            time: jiff::Timestamp::MAX,
-        };
-        let told: Value = serde_json::from_str(&Evidence::success(facts).json().unwrap()).unwrap();
-        let proven = drill_of(&told).unwrap();
+        let proven = drill_of(&restored(jiff::Timestamp::MAX)).unwrap();
         assert_eq!((proven.snapshot.as_str(), proven.bytes, proven.rows), ("4f", 4096, 7));
         assert_eq!(proven.at, jiff::Timestamp::MAX, "when it was proven, not when the snapshot was made");
     }

@@ -398,11 +398,9 @@ impl Ask<'_> {
 
     /// How a Job ended, with the failure that its pod told; `None` while it runs.
     pub fn job_outcome(self, job: &str) -> Option<Result<(), Failure>> {
-        let ended = |condition| self.world.has_condition(Kind::Job, job, condition);
-        if ended("Complete") {
-            return Some(Ok(()));
-        }
-        ended("Failed").then(|| Err(Failure::told(self.world.outcomes.get(job).unwrap_or(&Value::Null))))
+        let ended = self.world.children.find(Kind::Job, job)?.end()?;
+        let told = || Failure::told(self.world.outcomes.get(job).unwrap_or(&Value::Null));
+        Some(if ended["type"] == "Complete" { Ok(()) } else { Err(told()) })
     }
 
     /// Whether every workload runs this revision. Until it is declared, the pods that are rolled out are the old ones.

@@ -90,7 +90,8 @@ impl<'a> Ask<'a> {
     fn plain_routes(self) -> Vec<Manifest> {
         let (spec, name) = (&self.saas.spec, self.named("http"));
         if self.redirects() {
-            return self.http_routes(&name, ("http", &self.hosts()), &to_https());
+            let to_https = redirect(json!({"scheme": "https", "statusCode": 301}));
+            return self.http_routes(&name, ("http", &self.hosts()), &to_https);
         }
         let to_application = self.http_routes(&name, ("http", &spec.domains), &self.rules(false));
         let others = ("http", &spec.redirect_from[..]);
@@ -180,9 +181,8 @@ impl<'a> Ask<'a> {
     }
 
     /// Sends other hosts to the first domain.
-    fn redirect_rules(self) -> Vec<Value> {
-        let to = json!({"scheme": "https", "hostname": self.saas.spec.domains.first(), "statusCode": 301});
-        vec![json!({"matches": [prefix("/")], "filters": [{"type": "RequestRedirect", "requestRedirect": to}]})]
+    fn redirect_rules(self) -> [Value; 1] {
+        redirect(json!({"scheme": "https", "hostname": self.saas.spec.domains.first(), "statusCode": 301}))
     }
 
     /// One rule for each path that is treated in its own way.
@@ -290,9 +290,9 @@ impl<'a> Ask<'a> {
     }
 }
 
-fn to_https() -> [Value; 1] {
-    let filter = json!({"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}});
-    [json!({"matches": [prefix("/")], "filters": [filter]})]
+/// The rule that sends every path elsewhere.
+fn redirect(to: Value) -> [Value; 1] {
+    [json!({"matches": [prefix("/")], "filters": [{"type": "RequestRedirect", "requestRedirect": to}]})]
 }
 
 fn named(shared: &Shared) -> String {
